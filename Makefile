@@ -1,0 +1,55 @@
+# Every target works on a fresh machine with Python 3.11 or newer, pip and make: what it needs, it installs under .venv and
+# .cache. `make help` lists the targets.
+
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CHECKED := moltnet node bridge tests fuzz
+
+# The real agent programs for the end-to-end tests; tests read this variable.
+export MOLTNET_TEST_RUNTIMES ?= $(CURDIR)/.cache/runtimes
+
+.NOTPARALLEL:
+.PHONY: run test check lint bench fuzz e2e runtimes clean help
+
+run: $(INSTALLED) ## Start a network on http://127.0.0.1:8787 with SQLite and a room "general"
+	@exec env MOLTNET_CONFIG=examples/quickstart/Moltnet $(BIN)/moltnet start
+
+test: $(INSTALLED) runtimes ## Run all tests, the slow ones with real processes and agent programs too
+	$(BIN)/pytest -m ""
+
+check: lint test ## Everything that must be green before a change is shown: format, lint, types, layers, tests
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(CHECKED)
+	$(BIN)/pytest -q tests/test_layers.py
+
+bench: $(INSTALLED) ## Measure throughput and latency on this machine
+	$(BIN)/python -m tests.bench
+
+fuzz: $(INSTALLED) ## Feed the protocol hostile input for a while
+	$(BIN)/python -m fuzz
+
+e2e: $(INSTALLED) runtimes ## Run only the end-to-end tests with real agent programs
+	$(BIN)/pytest -m "" tests/e2e
+
+runtimes: $(INSTALLED)
+	@scripts/install-test-runtimes
+
+clean: ## Remove what make has installed and what tools have cached; keeps networks and their data
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+# The stamp is as new as the last installation; a changed pyproject.toml installs again.
+$(INSTALLED): pyproject.toml
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || scripts/make-venv $(VENV)
+	@echo "installing Moltnet and its tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@

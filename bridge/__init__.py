@@ -1,0 +1,1 @@
+"""The bridge: carries the wakes of one attachment to one agent runtime."""

@@ -1,0 +1,124 @@
+"""Does an event wake this agent, and why? Pure decisions over the attachment's configuration (node and bridge §7).
+
+Which events reach the attachment at all is the server's decision; how a wake becomes a turn is `bridge.conversation`'s.
+"""
+
+from enum import StrEnum
+
+import attrs
+
+from bridge.config import AttachmentConfig
+from moltnet.config.wake import WakePolicy
+from moltnet.protocol.events import Event, EventType
+from moltnet.protocol.identity import AgentAddress, parse_address
+from moltnet.protocol.ids import AgentId, EventId, NetworkId
+from moltnet.protocol.messages import HUMAN, Actor, Message, TargetKind
+
+
+class WakeReason(StrEnum):
+    """Why the agent is woken. A mention in a room that always wakes is still called a mention."""
+
+    MENTION = "mention"
+    DM = "dm"
+    ROOM = "room"
+    THREAD = "thread"
+
+
+class Ignored(StrEnum):
+    """Why an event wakes nobody here."""
+
+    NOT_A_MESSAGE = "not a message"
+    OTHER_NETWORK = "of another network"
+    OWN_MESSAGE = "the agent's own message"
+    ROOM_NOT_BOUND = "in a room without a binding"
+    DMS_DISABLED = "direct messages are not enabled"
+    NOT_A_PARTICIPANT = "a direct message of others"
+    NOT_MENTIONED = "not mentioned"
+    NOT_A_THREAD = "not in a thread"
+    NEVER = "the policy is never"
+    NEEDS_APPROVAL = "the policy is manual"
+    UNKNOWN_TARGET = "an unknown kind of conversation"
+
+
+@attrs.frozen
+class Wake:
+    """An event that starts a turn. `cursor` settles it with the server, `event_id` recognises it when it comes again."""
+
+    event_id: EventId
+    cursor: str
+    message: Message
+    reason: WakeReason
+
+
+def judge(config: AttachmentConfig, event: Event) -> WakeReason | Ignored:
+    """Whether `event` wakes the agent of `config`.
+
+    Mentions come from the server's metadata only; text is never searched. A thread follows the binding of its room.
+    """
+    message = event.message
+    if event.type != EventType.MESSAGE_CREATED or message is None:
+        return Ignored.NOT_A_MESSAGE
+    network_id = config.server.network_id
+    if message.network_id != network_id:
+        return Ignored.OTHER_NETWORK
+    me = AgentAddress(NetworkId(network_id), AgentId(config.agent.id))
+    if _is_self(message.sender, me):
+        return Ignored.OWN_MESSAGE
+    match message.target.kind:
+        case TargetKind.ROOM | TargetKind.THREAD:
+            return _judge_room(config, message, me)
+        case TargetKind.DM:
+            return _judge_direct(config, message, me)
+        case _:
+            return Ignored.UNKNOWN_TARGET
+
+
+def _is_self(sender: Actor, me: AgentAddress) -> bool:
+    # The network counts too: an agent of a paired network may have the same id. So does the type: agents never send as
+    # humans, and a person who shares the id must be heard.
+    if sender.type == HUMAN:
+        return False
+    local = NetworkId(sender.network_id) or me.network_id
+    return parse_address(sender.fqid or sender.id, local) == me
+
+
+def _judge_room(config: AttachmentConfig, message: Message, me: AgentAddress) -> WakeReason | Ignored:
+    binding = next((each for each in config.rooms if each.id == message.target.room_id), None)
+    if binding is None:
+        return Ignored.ROOM_NOT_BOUND
+    in_thread = message.target.kind == TargetKind.THREAD
+    mentioned = _mentions(message, me, config.agent.name)
+    if mentioned:
+        reason = WakeReason.MENTION
+    else:
+        reason = WakeReason.THREAD if in_thread else WakeReason.ROOM
+    match binding.wake.policy:
+        case WakePolicy.ALL:
+            return reason
+        case WakePolicy.MENTIONS:
+            return reason if mentioned else Ignored.NOT_MENTIONED
+        case WakePolicy.THREAD_ONLY:
+            return reason if in_thread else Ignored.NOT_A_THREAD
+        case WakePolicy.MANUAL:
+            return Ignored.NEEDS_APPROVAL
+        case WakePolicy.NEVER:
+            return Ignored.NEVER
+
+
+def _judge_direct(config: AttachmentConfig, message: Message, me: AgentAddress) -> WakeReason | Ignored:
+    if not config.dms.enabled:
+        return Ignored.DMS_DISABLED
+    if all(parse_address(participant, me.network_id) != me for participant in message.target.participant_ids):
+        return Ignored.NOT_A_PARTICIPANT
+    match config.dms.wake.policy:
+        case WakePolicy.ALL | WakePolicy.MENTIONS:
+            return WakeReason.DM
+        case WakePolicy.MANUAL:
+            return Ignored.NEEDS_APPROVAL
+        case WakePolicy.THREAD_ONLY | WakePolicy.NEVER:
+            return Ignored.NEVER
+
+
+def _mentions(message: Message, me: AgentAddress, name: str) -> bool:
+    # Older servers leave a mention as it was written, which may be the display name.
+    return any(mention == name or parse_address(mention, me.network_id) == me for mention in message.mentions)

@@ -1,0 +1,1 @@
+"""Agent runtimes: how each kind of agent program is run for one turn."""

@@ -1,0 +1,56 @@
+"""The environment of a runtime process: what it may see of the node's, by name, and what a turn adds.
+
+A node holds the secrets of many attachments, and an agent can print its environment into a room. So nothing passes that is
+not on a list. Directories and resource limits of the process will live here too.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+PASSED_NAMES: Final = frozenset(
+    {
+        # who and where the process is, and how it talks to people
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE"),
+        # the way to the outside: without these nothing works behind a company's proxy
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    }
+)
+PASSED_PREFIXES: Final = ("LC_", "XDG_")
+
+_LOCALE_NAMES: Final = ("LC_ALL", "LC_CTYPE", "LANG")
+_FALLBACK_LOCALE: Final = "C.UTF-8"  # messages are UTF-8; under a bare C locale many programs garble them
+
+
+def runtime_environment(
+    environ: Mapping[str, str],
+    *,
+    passed: Iterable[str] = (),
+    given: Mapping[str, str],
+    programs: Path | None = None,
+) -> dict[str, str]:
+    """The environment of a runtime process.
+
+    Args:
+        environ: The node's own environment.
+        passed: Names of the node's variables that this runtime gets beside the usual ones; a name that is not set is left
+            out.
+        given: Variables with their values; they win. A NUL cannot be in an environment and is dropped from a value.
+        programs: Where `moltnet` lies, which the agent answers with; put at the end of `PATH`. The default is beside the
+            running Python.
+    """
+    names = {*PASSED_NAMES, *passed}
+    environment = {
+        name: value for name, value in environ.items() if name in names or name.startswith(PASSED_PREFIXES)
+    } | {name: value.replace("\0", "") for name, value in given.items()}
+    programs = Path(sys.executable).parent if programs is None else programs
+    if (programs / "moltnet").exists():
+        path = environment.get("PATH", os.defpath).split(os.pathsep)
+        if str(programs) not in path:
+            environment["PATH"] = os.pathsep.join([*path, str(programs)])
+    if not any(environment.get(name) for name in _LOCALE_NAMES):
+        environment["LANG"] = _FALLBACK_LOCALE
+    return environment

@@ -1,0 +1,1 @@
+"""Fuzzers: each module states the invariant that it tries to break."""

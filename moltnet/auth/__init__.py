@@ -1,0 +1,1 @@
+"""Who a credential is and what it allows."""

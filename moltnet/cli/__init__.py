@@ -1,0 +1,1 @@
+"""The `moltnet` command: one module per subcommand."""

@@ -1,0 +1,1 @@
+"""Calls to a Moltnet server over HTTP."""

@@ -1,0 +1,34 @@
+"""Every limit and timer of the HTTP client. What the wire itself allows is in ``moltnet.protocol.limits``."""
+
+from typing import Final
+
+from moltnet.protocol.limits import KIB, MIB
+
+# A page holds at most 500 messages of 1 MiB; real ones take some 100 KiB. Who meets this limit asks for a smaller page.
+MAX_ANSWER_BYTES: Final = 16 * MIB
+# Status line and headers. Servers and proxies stop between 8 and 64 KiB.
+MAX_HEAD_BYTES: Final = 64 * KIB
+# 1xx answers before the real one. One (100, 103) is usual; without a bound a server could send them for ever.
+MAX_INFORMATIONAL_ANSWERS: Final = 16
+RECEIVE_BYTES: Final = 64 * KIB
+# An error's text is for one line of a terminal or a log.
+MAX_ERROR_TEXT_CHARACTERS: Final = 500
+
+# Connections of one client at the same time, streams not counted. A bridge does one thing at a time per conversation.
+MAX_CONNECTIONS: Final = 8
+# Common servers close an idle connection after five seconds or more; one that waited longer is not worth the risk.
+MAX_IDLE_SECONDS: Final = 4.0
+
+# A send is tried again until the caller's deadline; without one, this often. Eight tries take about half a minute.
+MAX_SEND_TRIES: Final = 8
+# One try. The reference gives up after this time; a server under load has answered long before.
+SEND_TRY_SECONDS: Final = 10.0
+SEND_RETRY_BASE_SECONDS: Final = 0.25
+SEND_RETRY_CAP_SECONDS: Final = 8.0
+
+# A server writes a comment every 15 s when nothing happens: after three missing ones the connection is dead.
+EVENT_SILENCE_SECONDS: Final = 45.0
+EVENT_RETRY_BASE_SECONDS: Final = 0.5
+EVENT_RETRY_CAP_SECONDS: Final = 15.0
+# An event holds a message of 1 MiB, and some servers escape a character into six.
+MAX_SSE_EVENT_BYTES: Final = 8 * MIB

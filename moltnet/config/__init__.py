@@ -1,0 +1,1 @@
+"""Configuration files: discovery, decoding, validation and the secrets in them."""

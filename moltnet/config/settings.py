@@ -1,0 +1,185 @@
+"""The settings a server runs on: the ``Moltnet`` file and its environment after every rule has passed.
+
+Built by ``server_rules``; ``moltnet.config.server`` loads them. The tree mirrors the keys of the file. Every value is
+clean: trimmed, valid, unique where it must be, and paths are absolute.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from moltnet.config.limits import DEFAULT_EVENT_RETENTION_SECONDS
+from moltnet.config.secrets import Secret
+from moltnet.config.urls import LOOPBACK_HOST, ListenAddress, derived_origins
+from moltnet.protocol.ids import AgentId, NetworkId, RoomId
+from moltnet.protocol.rooms import Visibility, WritePolicy
+
+
+class AuthMode(StrEnum):
+    NONE = "none"
+    BEARER = "bearer"
+    OPEN = "open"
+
+
+class Registration(StrEnum):
+    """Who may register an agent: nobody new, a holder of a token, or anyone."""
+
+    DISABLED = "disabled"
+    TOKEN = "token"
+    OPEN = "open"
+
+
+class Scope(StrEnum):
+    """What a static token allows. No scope implies another (auth §3)."""
+
+    OBSERVE = "observe"
+    WRITE = "write"
+    ADMIN = "admin"
+    ATTACH = "attach"
+    PAIR = "pair"
+
+
+class StorageKind(StrEnum):
+    MEMORY = "memory"
+    JSON = "json"
+    SQLITE = "sqlite"
+    POSTGRES = "postgres"
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+_DEFAULT_NETWORK_ID: Final = NetworkId("local")
+_DEFAULT_LISTEN_ADDRESS: Final = ListenAddress(LOOPBACK_HOST)
+
+
+@attrs.frozen
+class NetworkSettings:
+    id: NetworkId = _DEFAULT_NETWORK_ID
+    name: str = "Local Moltnet"
+
+
+@attrs.frozen
+class AnalyticsSettings:
+    """The console's page counter."""
+
+    provider: str
+    measurement_id: str
+
+
+@attrs.frozen
+class ServerSettings:
+    """``allowed_origins`` holds what the file lists, or else what ``derived_origins`` makes of ``listen_addr``."""
+
+    listen_addr: ListenAddress = _DEFAULT_LISTEN_ADDRESS
+    human_ingress: bool = True
+    direct_messages: bool = True
+    debug_events: bool = False
+    allowed_origins: tuple[str, ...] = derived_origins(_DEFAULT_LISTEN_ADDRESS)
+    trust_forwarded_proto: bool = False
+    allow_insecure_bind: bool = False
+    analytics: AnalyticsSettings | None = None
+
+
+@attrs.frozen
+class TokenSettings:
+    """A static token. Without ``agents`` it may act for any agent. ``value`` is ``None`` in mode none only."""
+
+    id: str
+    value: Secret | None
+    scopes: frozenset[Scope]
+    agents: tuple[AgentId, ...] = ()
+
+
+@attrs.frozen
+class AuthSettings:
+    """Mode open is stored with ``public_read`` and open registration, which it implies."""
+
+    mode: AuthMode = AuthMode.NONE
+    public_read: bool = False
+    agent_registration: Registration = Registration.DISABLED
+    tokens: tuple[TokenSettings, ...] = ()
+
+
+@attrs.frozen
+class FileStorage:
+    path: Path
+
+
+@attrs.frozen
+class PostgresStorage:
+    dsn: Secret
+
+
+@attrs.frozen
+class StorageSettings:
+    """Where a network is kept. The block of ``kind`` is set; others are as the file has them."""
+
+    kind: StorageKind = StorageKind.SQLITE
+    sqlite: FileStorage | None = None
+    json: FileStorage | None = None
+    postgres: PostgresStorage | None = None
+    event_retention_seconds: int = DEFAULT_EVENT_RETENTION_SECONDS
+
+
+@attrs.frozen
+class RoomSettings:
+    """A declared room. ``members`` is sorted, without repeats, each bare, ``network:agent`` or an FQID."""
+
+    id: RoomId
+    name: str
+    members: tuple[str, ...] = ()
+    visibility: Visibility = Visibility.PRIVATE
+    write_policy: WritePolicy = WritePolicy.MEMBERS
+
+
+@attrs.frozen
+class PairingSettings:
+    """A link to another network. ``status`` and ``diagnostics`` are only what it starts with."""
+
+    id: str
+    remote_base_url: str
+    remote_network_id: str = ""
+    remote_network_name: str = ""
+    token: Secret | None = None
+    status: str = "unknown"
+    diagnostics: Mapping[str, Any] | None = None
+
+
+@attrs.frozen
+class LogSettings:
+    level: LogLevel = LogLevel.INFO
+    format: LogFormat = LogFormat.CONSOLE
+
+
+@attrs.frozen
+class MoltnetConfig:
+    """All of it. ``source`` is the file, ``None`` if there is none; ``notices`` are remarks for the operator."""
+
+    network: NetworkSettings = NetworkSettings()
+    server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    storage: StorageSettings = StorageSettings()
+    rooms: tuple[RoomSettings, ...] = ()
+    pairings: tuple[PairingSettings, ...] = ()
+    log: LogSettings = LogSettings()
+    source: Path | None = None
+    notices: tuple[str, ...] = ()
+
+
+def derived_token_id(value: Secret) -> str:
+    """The id of a token that is given none (auth §4)."""
+    return f"tok_{hashlib.sha256(value.reveal().encode()).hexdigest()[:16]}"

@@ -1,0 +1,1 @@
+"""The rules of a network, free of HTTP, WebSocket and SQL."""

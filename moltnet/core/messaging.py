@@ -1,0 +1,142 @@
+"""Sending a message: from a decoded request and the caller's claims to a committed message, or a refusal.
+
+Knows nothing of HTTP, WebSockets or pairings: they read what the journal publishes.
+"""
+
+import hashlib
+
+import attrs
+import orjson
+
+from moltnet.auth.claims import Claims
+from moltnet.core.access import can_write_room
+from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
+from moltnet.core.network import NetworkContext
+from moltnet.core.recipients import mentioned
+from moltnet.core.senders import Sender, prove_sender
+from moltnet.protocol import limits
+from moltnet.protocol.codec import encode, unstructure
+from moltnet.protocol.errors import ErrorCode
+from moltnet.protocol.identity import canonical_member
+from moltnet.protocol.ids import DirectId, MessageId, NetworkId, new_message_id
+from moltnet.protocol.messages import (
+    Message,
+    MessageAccepted,
+    MessageOrigin,
+    SendMessageRequest,
+    Target,
+    TargetKind,
+    send_problems,
+)
+from moltnet.storage.commands import (
+    AppendMessage,
+    MessageOutcome,
+    MessageRepeated,
+    MessageStored,
+    NotParticipant,
+    RoomMissing,
+    ThreadElsewhere,
+)
+
+# Room for what an EVENT frame holds beside the message: ids, types, times and braces, all of bounded length.
+_FRAME_OVERHEAD_BYTES = 2 * limits.KIB
+
+
+async def send_message(context: NetworkContext, request: SendMessageRequest, claims: Claims) -> MessageAccepted:
+    """Check, store and publish one message.
+
+    Sending the same message again under the same id gives the first answer again (design §3.7). Raises ``Refused``,
+    ``StorageError``, ``JournalClosed``. Cancelled, the message may or may not have been stored; the id tells.
+    """
+    request = request.trimmed()
+    if not request.id:
+        request = attrs.evolve(request, id=new_message_id())
+    if request.target.kind == TargetKind.DM and not context.policy.direct_messages:
+        raise Forbidden(ErrorCode.DIRECT_MESSAGES_DISABLED, "direct messages are disabled for this network")
+    problems = send_problems(request)
+    if problems:
+        raise Invalid.from_problems(problems)
+    sender = prove_sender(request.sender, request.origin, claims, context.policy, context.directory)
+    if request.target.kind != TargetKind.DM:
+        _check_room(context, request.target, sender, claims)
+    outcome = await context.journal.commit(_command(context, request, sender))
+    return _answer(request, outcome)
+
+
+def _check_room(context: NetworkContext, target: Target, sender: Sender, claims: Claims) -> None:
+    room = context.directory.room(target.room_id)
+    if room is None:
+        raise NotFound(ErrorCode.UNKNOWN_ROOM, f'unknown room "{target.room_id}"')
+    if not can_write_room(claims, sender.address, room, context.policy, context.directory):
+        raise Forbidden(
+            ErrorCode.ROOM_WRITE_FORBIDDEN,
+            f'room "{room.id}" does not let "{sender.actor.id}" write: its policy is {room.write_policy}',
+        )
+
+
+def _command(context: NetworkContext, request: SendMessageRequest, sender: Sender) -> AppendMessage:
+    mentions = mentioned(request, context.directory, context.mention_aliases)
+    message_id = MessageId(request.id)
+    message = Message(
+        id=message_id,
+        network_id=context.id,
+        origin=MessageOrigin(request.origin.network_id or context.id, request.origin.message_id or message_id),
+        target=_stored_target(request.target, context.id),
+        sender=sender.actor,
+        parts=request.parts,
+        mentions=mentions,
+        created_at=context.now(),
+    )
+    body = encode(message)
+    if len(body) > limits.MAX_FRAME_BYTES - _FRAME_OVERHEAD_BYTES:
+        raise TooLarge(
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"the message takes {len(body)} bytes; at most {limits.MAX_FRAME_BYTES - _FRAME_OVERHEAD_BYTES} can be "
+            "delivered to every reader",
+        )
+    return AppendMessage(message, body, _content_digest(message), mentions)
+
+
+def _stored_target(target: Target, local: NetworkId) -> Target:
+    """The target without fields that its kind does not have, participants in one spelling each."""
+    match target.kind:
+        case TargetKind.DM:
+            participants = sorted({canonical_member(member, local) for member in target.participant_ids})
+            return Target(kind=target.kind, dm_id=target.dm_id, participant_ids=tuple(participants))
+        case TargetKind.THREAD:
+            return attrs.evolve(target, participant_ids=(), dm_id=DirectId(""))
+        case _:
+            return Target(kind=target.kind, room_id=target.room_id)
+
+
+def _content_digest(message: Message) -> bytes:
+    """What must be equal for two sends under one id to be the same: all but the time and who is a member by now."""
+    content = (message.origin, message.target, attrs.evolve(message.sender, name=""), message.parts)
+    return hashlib.sha256(orjson.dumps([unstructure(value) for value in content], option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _answer(request: SendMessageRequest, outcome: MessageOutcome) -> MessageAccepted:
+    match outcome:
+        case MessageStored(event_id=event_id, thread_created=thread_created, dm_created=dm_created):
+            return MessageAccepted(
+                MessageId(request.id), event_id, thread_created=thread_created, dm_created=dm_created
+            )
+        case MessageRepeated(event_id=event_id, same=True):
+            return MessageAccepted(MessageId(request.id), event_id)
+        case MessageRepeated():
+            raise Conflict(
+                ErrorCode.MESSAGE_ID_CONFLICT,
+                f'message id "{request.id}" is taken by a message with other content; choose a new id',
+            )
+        case RoomMissing(room_id=room_id):
+            raise NotFound(ErrorCode.UNKNOWN_ROOM, f'unknown room "{room_id}"')
+        case ThreadElsewhere():
+            raise Conflict(
+                ErrorCode.THREAD_IN_OTHER_ROOM,
+                f'thread "{request.target.thread_id}" belongs to another room than "{request.target.room_id}"',
+            )
+        case NotParticipant():
+            raise Forbidden(
+                ErrorCode.NOT_A_PARTICIPANT,
+                f'the sender takes no part in direct conversation "{request.target.dm_id}"',
+            )

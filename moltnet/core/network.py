@@ -1,0 +1,59 @@
+"""What every use case works with, and what the network says of itself."""
+
+import attrs
+
+from moltnet import __version__
+from moltnet.auth.claims import Claims, CredentialKind, Scope
+from moltnet.auth.policy import AuthPolicy
+from moltnet.core.recipients import Aliases
+from moltnet.directory import Directory
+from moltnet.journal import Journal
+from moltnet.protocol.ids import NetworkId
+from moltnet.protocol.network import SPOKEN_PROTOCOLS, Capabilities, Console, Network
+from moltnet.protocol.times import Timestamp, WallClock, format_timestamp
+from moltnet.storage.store import Store
+
+
+@attrs.frozen(eq=False)
+class NetworkContext:
+    """The collaborators of the use cases in this package, built once by ``moltnet.app``."""
+
+    id: NetworkId
+    name: str
+    policy: AuthPolicy
+    store: Store
+    directory: Directory
+    journal: Journal
+    clock: WallClock
+    mention_aliases: Aliases
+    debug_events: bool = False
+    has_pairings: bool = False
+
+    def now(self) -> Timestamp:
+        return format_timestamp(self.clock())
+
+
+def describe_network(context: NetworkContext, claims: Claims) -> Network:
+    """The document of ``GET /v1/network`` for this caller."""
+    policy = context.policy
+    sends_as_human = claims.kind is CredentialKind.UNCHECKED or (
+        claims.kind is CredentialKind.STATIC and claims.has(Scope.WRITE) and not claims.agents
+    )
+    return Network(
+        id=context.id,
+        name=context.name,
+        version=__version__,
+        protocols=SPOKEN_PROTOCOLS,
+        capabilities=Capabilities(
+            event_stream="sse",
+            attachment_protocol="websocket",
+            public_read=policy.advertised_public_read,
+            agent_registration=policy.effective_registration,
+            debug_events=context.debug_events,
+            human_ingress=policy.human_ingress,
+            direct_messages=policy.direct_messages,
+            message_pagination="cursor",
+            pairings=context.has_pairings,
+        ),
+        console=Console(can_send_human=policy.human_ingress and sends_as_human),
+    )

@@ -1,0 +1,112 @@
+"""The one writer: commands wait here, are committed together, published in that order, and only then answered.
+
+Because every change of stored state passes through, the order of events is made in exactly one place.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, cast
+
+import attrs
+import outcome
+import trio
+
+from moltnet.log import get_logger
+from moltnet.protocol import limits
+from moltnet.storage.commands import AnyCommand, Command
+from moltnet.storage.store import Committed, StorageError, Store
+
+Out = TypeVar("Out")
+Publish = Callable[[Committed], None]
+log = get_logger("journal")
+
+
+class JournalClosed(Exception):
+    """The server is shutting down and takes no more changes."""
+
+
+@attrs.define(eq=False)
+class _Request:
+    command: AnyCommand
+    finished: trio.Event = attrs.Factory(trio.Event)
+    result: outcome.Outcome[Any] | None = None
+
+    def finish(self, result: outcome.Outcome[Any]) -> None:
+        self.result = result
+        self.finished.set()
+
+
+@attrs.define(eq=False)
+class Journal:
+    """The way in. Open one with ``open_journal``."""
+
+    _requests: trio.MemorySendChannel[_Request]
+
+    async def commit(self, command: Command[Out]) -> Out:
+        """Store ``command`` durably and publish its events, then return its outcome.
+
+        Waits while the queue is full. Cancelled while waiting for its turn to enter the queue, nothing happened;
+        cancelled later, the command is committed all the same. Raises ``StorageError``, ``JournalClosed``.
+        """
+        request = _Request(cast(AnyCommand, command))
+        try:
+            await self._requests.send(request)
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            raise JournalClosed("the server is shutting down") from None
+        await request.finished.wait()
+        assert request.result is not None  # set before ``finished``
+        return cast(Out, request.result.unwrap())
+
+
+@asynccontextmanager
+async def open_journal(store: Store, publish: Publish) -> AsyncIterator[Journal]:
+    """Run the writer. Leaving the block takes no more commands, commits those that wait, and ends the writer.
+
+    ``publish`` is called after each commit, before anybody is answered; it must not block.
+    """
+    send, receive = trio.open_memory_channel[_Request](limits.MAX_QUEUED_COMMANDS)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_write_batches, receive, store, publish)
+        with send:  # closed even when cancelled, which is what ends the writer
+            yield Journal(send)
+
+
+async def _write_batches(requests: trio.MemoryReceiveChannel[_Request], store: Store, publish: Publish) -> None:
+    # Never cut in the middle of a commit: this ends because the channel closes. The store's own timeouts bound it.
+    with trio.CancelScope(shield=True):
+        async for first in requests:
+            batch = [first]
+            while len(batch) < limits.MAX_BATCH_COMMANDS:
+                try:
+                    batch.append(requests.receive_nowait())
+                except (trio.WouldBlock, trio.EndOfChannel):
+                    break
+            await _write(batch, store, publish)
+
+
+async def _write(batch: Sequence[_Request], store: Store, publish: Publish) -> None:
+    """Commit one batch and answer every request in it. Does not raise."""
+    try:
+        committed = await store.commit([request.command for request in batch])
+    except StorageError as error:
+        log.warning("commit failed", commands=len(batch), reason=str(error))
+        for request in batch:
+            # A fresh exception for each: an exception raised in several tasks collects all their tracebacks.
+            request.finish(outcome.Error(type(error)(*error.args)))
+        return
+    except Exception as error:
+        if len(batch) > 1:
+            # One command that the planner chokes on must not fail its neighbours.
+            for request in batch:
+                await _write([request], store, publish)
+            return
+        log.exception("commit crashed", command=type(batch[0].command).__name__)
+        batch[0].finish(outcome.Error(StorageError(f"internal failure: {type(error).__name__}")))
+        return
+    try:
+        publish(committed)
+    except Exception:
+        # The commit is done, so the answer is yes; readers behind the ring still find the events in the store.
+        log.exception("publishing crashed")
+    for request, result in zip(batch, committed.outcomes, strict=True):
+        request.finish(outcome.Value(result))

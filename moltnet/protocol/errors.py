@@ -1,0 +1,65 @@
+"""What can go wrong on the wire, split by whose fault it is.
+
+``ProtocolViolation`` is the peer's fault and carries what to answer; ``ProtocolMisuse`` is a bug on our side. Refusals
+decided by rules live in ``moltnet.core.errors``.
+"""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """The stable machine code of every error that leaves a server. Texts may change, codes do not."""
+
+    BAD_REQUEST = "bad_request"
+    INVALID_JSON = "invalid_json"
+    INVALID_FIELD = "invalid_field"
+    INVALID_CURSOR = "invalid_cursor"
+    BODY_TOO_LARGE = "body_too_large"
+    MESSAGE_TOO_LARGE = "message_too_large"
+    UNAUTHORIZED = "unauthorized"
+    INVALID_TOKEN = "invalid_token"
+    FORBIDDEN = "forbidden"
+    MISSING_SCOPE = "missing_scope"
+    AGENT_NOT_ALLOWED = "agent_not_allowed"
+    AGENT_NOT_REGISTERED = "agent_not_registered"
+    AGENT_OWNED_BY_OTHER = "agent_owned_by_other"
+    AGENT_ATTACHED_ELSEWHERE = "agent_attached_elsewhere"
+    REMOTE_ACTOR_FORBIDDEN = "remote_actor_forbidden"
+    HUMAN_INGRESS_DISABLED = "human_ingress_disabled"
+    DIRECT_MESSAGES_DISABLED = "direct_messages_disabled"
+    ROOM_WRITE_FORBIDDEN = "room_write_forbidden"
+    NOT_READABLE = "not_readable"
+    NOT_A_PARTICIPANT = "not_a_participant"
+    NOT_FOUND = "not_found"
+    UNKNOWN_ROUTE = "unknown_route"
+    UNKNOWN_ROOM = "unknown_room"
+    UNKNOWN_THREAD = "unknown_thread"
+    UNKNOWN_DIRECT_CONVERSATION = "unknown_direct_conversation"
+    UNKNOWN_AGENT = "unknown_agent"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    ROOM_EXISTS = "room_exists"
+    THREAD_IN_OTHER_ROOM = "thread_in_other_room"
+    MESSAGE_ID_CONFLICT = "message_id_conflict"
+    UPGRADE_REQUIRED = "upgrade_required"
+    ORIGIN_FORBIDDEN = "origin_forbidden"
+    TOO_MANY_STREAMS = "too_many_streams"
+    STORAGE_UNAVAILABLE = "storage_unavailable"
+    INTERNAL_ERROR = "internal_error"
+    SHUTTING_DOWN = "shutting_down"
+
+
+class ProtocolError(Exception):
+    """Base of both kinds. Never raised itself."""
+
+
+class ProtocolViolation(ProtocolError):
+    """The peer broke the protocol. ``answer`` is the text for its ERROR frame, ``close_code`` how to end."""
+
+    def __init__(self, answer: str, *, close_code: int = 1008) -> None:
+        super().__init__(answer)
+        self.answer = answer
+        self.close_code = close_code
+
+
+class ProtocolMisuse(ProtocolError):
+    """We called the session in a state that does not allow it: a bug of the caller."""

@@ -1,0 +1,72 @@
+"""Every limit and timer of the wire protocols, in one place.
+
+A name carries its unit; a comment says where the number comes from. Limits of the bridge live in ``bridge/limits.py``.
+"""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Identifiers (message model §2). A member id may be an agent FQID, which holds two ids and a prefix.
+MAX_ID_CHARACTERS: Final = 128
+MAX_REQUEST_ID_CHARACTERS: Final = 128
+# An agent id made from a name leaves room for what sets it apart from others of that name.
+MAX_SLUG_CHARACTERS: Final = 100
+
+# The reference client reads at most 1 MiB of a request, an answer or a frame, so nothing larger may be accepted.
+MAX_BODY_BYTES: Final = 1 * MIB
+MAX_FRAME_BYTES: Final = 1 * MIB
+# A JSON document nested deeper than this is refused before it is walked. Real messages use less than ten levels.
+MAX_JSON_DEPTH: Final = 64
+# What is wrong with one document, as told to its sender: enough to mend it, and never longer than a frame.
+MAX_REPORTED_PROBLEMS: Final = 32
+
+# Lists inside one request (message model §5).
+MAX_MEMBERS_PER_REQUEST: Final = 256
+MAX_PARTICIPANTS: Final = 256
+# The reference sets no limit on these; a message is 1 MiB at most, and each part or mention costs work per reader.
+MAX_PARTS: Final = 256
+MAX_MENTIONS: Final = 256
+MAX_NAME_CHARACTERS: Final = 256
+
+# Pages (message model §11).
+DEFAULT_PAGE_ITEMS: Final = 100
+MAX_PAGE_ITEMS: Final = 500
+
+# Attach protocol §3, §4. The reference client needs a frame at least every 10 s and answers PING at once.
+HELLO_SECONDS: Final = 10.0
+IDENTIFY_SECONDS: Final = 10.0
+HEARTBEAT_INTERVAL_MS: Final = 5000
+PING_SECONDS: Final = 2.5
+READ_IDLE_SECONDS: Final = 10.0
+FALLBACK_HEARTBEAT_MS: Final = 30_000
+# Events sent and not yet ACKed before delivery pauses (design §3.4). The reference client buffers 64 frames and
+# ACKs one by one, so a window of several buffers keeps it busy without holding much for it.
+DELIVERY_WINDOW_EVENTS: Final = 256
+# ACKed cursors that a server remembers, so that a repeated ACK is harmless: four windows. An honest repeat comes within
+# the client's own buffer of 64 frames.
+MAX_SETTLED_CURSORS: Final = 4 * DELIVERY_WINDOW_EVENTS
+# Events that a client holds without having ACKed them. A reference server forgets the oldest beyond 1024 and drops
+# whoever ACKs it later; a fresh session that resumes by cursor is better.
+MAX_CLIENT_UNACKED_EVENTS: Final = 1024
+# A server that promises a sign of life only every hour would have its client wait for a dead connection that long.
+MAX_HEARTBEAT_MS: Final = 60_000
+# What the peer said, repeated in our own texts and logs: enough for an id or for a sentence with its cause.
+MAX_QUOTED_CHARACTERS: Final = 64
+MAX_ERROR_CHARACTERS: Final = 1024
+# A goodbye must not hold a shutdown: the peer has this long to take the close frame.
+CLOSE_SECONDS: Final = 2.0
+
+# Server-sent events (HTTP API §5).
+SSE_KEEP_ALIVE_SECONDS: Final = 15.0
+
+# Journal: one transaction takes at most this much of what waited (stack measurements: gains end near 512 commands).
+MAX_BATCH_COMMANDS: Final = 512
+MAX_QUEUED_COMMANDS: Final = 4096
+
+# Broker: the newest events kept in memory for readers that are almost caught up; older ones come from the store.
+RING_EVENTS: Final = 4096
+RING_BYTES: Final = 16 * MIB
+# Events that one read of the store may return to a reader that catches up.
+REPLAY_PAGE_EVENTS: Final = 256

@@ -1,0 +1,1 @@
+"""Where a network keeps its state: one promise, several stores."""

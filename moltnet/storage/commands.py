@@ -1,0 +1,156 @@
+"""Commands: every change that stored state can undergo, and what can come of each.
+
+A command says what is wanted, an outcome what happened; a refusal that depends on stored state is an outcome, not an
+exception, because the other commands of the same transaction go through. ``moltnet.storage.plan`` decides which.
+"""
+
+from typing import Generic, TypeVar
+
+import attrs
+
+from moltnet.protocol.events import Event
+from moltnet.protocol.ids import EventId, RoomId
+from moltnet.protocol.messages import Message
+from moltnet.protocol.rooms import Room
+from moltnet.protocol.times import Timestamp
+from moltnet.storage.records import StoredAgent
+
+Out = TypeVar("Out", covariant=True)
+
+
+class Command(Generic[Out]):
+    """Base of all commands; the parameter is the type of its outcome."""
+
+    __slots__ = ()
+
+
+@attrs.frozen
+class MessageStored:
+    event_id: EventId
+    thread_created: bool = False
+    dm_created: bool = False
+
+
+@attrs.frozen
+class MessageRepeated:
+    """The id exists. ``same`` tells whether content and sender are the same too, so that a retry is harmless."""
+
+    event_id: EventId
+    same: bool
+
+
+@attrs.frozen
+class RoomMissing:
+    room_id: RoomId
+
+
+@attrs.frozen
+class ThreadElsewhere:
+    """The thread exists, in ``room_id``, which is not the room that the message names."""
+
+    room_id: RoomId
+
+
+@attrs.frozen
+class NotParticipant:
+    """The sender takes no part in the direct conversation."""
+
+
+MessageOutcome = MessageStored | MessageRepeated | RoomMissing | ThreadElsewhere | NotParticipant
+
+
+@attrs.frozen
+class AppendMessage(Command[MessageOutcome]):
+    """Store a message. ``body`` is its JSON, ``digest`` that of its content, ``addressed`` the FQIDs it mentions."""
+
+    message: Message
+    body: bytes
+    digest: bytes
+    addressed: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class RoomStored:
+    """``changed`` is false if the room was already as wanted; then no event was made."""
+
+    room: Room
+    changed: bool = True
+
+
+@attrs.frozen
+class RoomTaken:
+    room_id: RoomId
+
+
+@attrs.frozen
+class CreateRoom(Command[RoomStored | RoomTaken]):
+    room: Room
+
+
+@attrs.frozen
+class DeclareRoom(Command[RoomStored]):
+    """Make a room what the config file says, but only if the file says something new (design §3.15).
+
+    ``declaration`` is a digest of what the file says. The same digest as last time changes nothing, so members who
+    were added at runtime stay; a removed room is restored.
+    """
+
+    room: Room
+    declaration: str
+
+
+@attrs.frozen
+class UpdateMembers(Command[RoomStored | RoomMissing]):
+    """``remove`` is applied after ``add``."""
+
+    room_id: RoomId
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+    at: Timestamp
+
+
+@attrs.frozen
+class AgentStored:
+    agent: StoredAgent
+    created: bool
+
+
+@attrs.frozen
+class AgentOwned:
+    """The id belongs to another credential."""
+
+    credential_key: str
+
+
+@attrs.frozen
+class RegisterAgent(Command[AgentStored | AgentOwned]):
+    """Register an agent, or refresh its name and time if the same credential (or ``as_admin``) asks again.
+
+    An existing registration keeps its uid, its time of creation and its owner.
+    """
+
+    agent: StoredAgent
+    as_admin: bool = False
+
+
+@attrs.frozen
+class BindAgent(Command[AgentStored]):
+    """Give an agent to a credential whatever it was before: the config file names its token."""
+
+    agent: StoredAgent
+
+
+@attrs.frozen
+class EventsRecorded:
+    pass
+
+
+@attrs.frozen
+class RecordEvents(Command[EventsRecorded]):
+    """Write events that change nothing else: presence and wakes."""
+
+    events: tuple[Event, ...]
+
+
+AnyCommand = AppendMessage | CreateRoom | DeclareRoom | UpdateMembers | RegisterAgent | BindAgent | RecordEvents
+AnyOutcome = MessageOutcome | RoomStored | RoomTaken | AgentStored | AgentOwned | EventsRecorded

@@ -1,0 +1,94 @@
+"""Stored facts: what a backend keeps and hands out. Commands that change them live in ``commands``."""
+
+import attrs
+
+from moltnet.protocol.agents import AgentRegistration
+from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, RoomId, ThreadId
+from moltnet.protocol.messages import TargetKind
+from moltnet.protocol.rooms import Room
+
+
+@attrs.frozen(eq=False)
+class EventRecord:
+    """A committed event: its place in the log, its JSON, and the facts that decide who reads it and whom it wakes.
+
+    ``seq`` grows by one from event to event. ``wire`` is the event as JSON, encoded once when it was committed; a
+    reader that only forwards it never decodes it. ``room_id`` or ``direct_id`` name the conversation, ``agent_id``
+    whom an ``agent.*`` event is about. ``addressed`` holds agent FQIDs: whom a message mentions, or every participant
+    of its direct conversation.
+    """
+
+    seq: int
+    id: EventId
+    type: str
+    wire: bytes
+    room_id: RoomId = RoomId("")
+    direct_id: DirectId = DirectId("")
+    agent_id: AgentId = AgentId("")
+    message_id: MessageId = MessageId("")
+    sender: str = ""
+    addressed: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class StoredRoom:
+    """A room and the digest of the declaration in the config file that last shaped it (empty if none did)."""
+
+    room: Room
+    declaration: str = ""
+
+
+@attrs.frozen
+class StoredAgent:
+    """A registration and the key of the credential that owns it (auth §4). Never holds a token."""
+
+    registration: AgentRegistration
+    credential_key: str
+
+    @property
+    def id(self) -> AgentId:
+        return self.registration.agent_id
+
+
+@attrs.frozen
+class StoredMessage:
+    """What identifies a message: the event it became, and the digest of its content (design §3.7)."""
+
+    event_id: EventId
+    digest: bytes
+
+
+@attrs.frozen
+class History:
+    """Which conversation's messages are wanted."""
+
+    kind: TargetKind
+    id: RoomId | ThreadId | DirectId
+
+
+@attrs.frozen
+class StoredPage:
+    """Messages as stored JSON, oldest first, and whether more follow in the direction of reading."""
+
+    messages: tuple[bytes, ...]
+    first_id: str = ""
+    last_id: str = ""
+    has_more: bool = False
+
+
+@attrs.frozen
+class EventBounds:
+    """The ends of the event log. With an empty log both ids are empty and ``newest_seq`` is 0."""
+
+    oldest_seq: int
+    newest_seq: int
+    oldest_id: str = ""
+    newest_id: str = ""
+
+
+@attrs.frozen
+class DirectoryContents:
+    """All live rooms and registered agents: what ``moltnet.directory`` starts from."""
+
+    rooms: tuple[StoredRoom, ...]
+    agents: tuple[StoredAgent, ...]

@@ -1,0 +1,1 @@
+"""The store on SQL databases: one implementation over a driver each."""

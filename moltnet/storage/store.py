@@ -1,0 +1,104 @@
+"""The ``Store`` protocol: what every backend promises. One contract suite (``tests/contracts``) runs on all of them.
+
+A store holds no rules of the network and publishes nothing; ``moltnet.journal`` is its only writer.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import attrs
+
+from moltnet.protocol.ids import DirectId, RoomId, ThreadId
+from moltnet.protocol.pages import PageRequest
+from moltnet.protocol.rooms import DirectConversation, Thread
+from moltnet.storage.commands import AnyCommand, AnyOutcome
+from moltnet.storage.records import (
+    DirectoryContents,
+    EventBounds,
+    EventRecord,
+    History,
+    StoredAgent,
+    StoredPage,
+    StoredRoom,
+)
+
+
+class StorageError(Exception):
+    """The backend failed. What was being written is either whole or absent; which one is unknown."""
+
+
+class StorageFull(StorageError):
+    """No room, or no right, to write: nothing was written, and it may work again later."""
+
+
+class StoreInUse(StorageError):
+    """Another server holds this database."""
+
+
+class SchemaUnsupported(StorageError):
+    """The database was written by a newer program, or is not ours."""
+
+
+class UnknownCursor(Exception):
+    """A page's cursor names nothing in the list that is being paged."""
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(cursor)
+        self.cursor = cursor
+
+
+@attrs.frozen
+class Committed:
+    """One transaction's result: an outcome per command, in order; the events it wrote; rooms and agents it changed."""
+
+    outcomes: tuple[AnyOutcome, ...]
+    records: tuple[EventRecord, ...] = ()
+    rooms: tuple[StoredRoom, ...] = ()
+    agents: tuple[StoredAgent, ...] = ()
+
+
+class Store(Protocol):
+    """Durable state of one network.
+
+    Every method may raise ``StorageError``. ``commit`` is atomic and durable: when it returns, all of it survives a
+    crash of the process and of the machine; when it raises, none of it was written, unless the connection was lost
+    at the very moment of the commit. Cancelling ``commit`` does not stop it half-way; reads may be cancelled freely.
+    """
+
+    async def commit(self, commands: Sequence[AnyCommand]) -> Committed: ...
+
+    async def load_directory(self) -> DirectoryContents:
+        """All live rooms and all registered agents."""
+        ...
+
+    async def event_bounds(self) -> EventBounds: ...
+
+    async def event_seq(self, event_id: str) -> int | None:
+        """The place of an event in the log, if it is still there."""
+        ...
+
+    async def events_after(self, seq: int, limit: int) -> Sequence[EventRecord]:
+        """At most ``limit`` events with a greater ``seq``, in order."""
+        ...
+
+    async def message_page(self, history: History, page: PageRequest) -> StoredPage:
+        """Messages of one conversation. Raises ``UnknownCursor`` for a message that is not part of it."""
+        ...
+
+    async def thread(self, thread_id: ThreadId) -> Thread | None: ...
+
+    async def threads(self, room_id: RoomId, page: PageRequest) -> tuple[Sequence[Thread], bool]:
+        """Threads of a room by id, and whether more follow. Raises ``UnknownCursor``."""
+        ...
+
+    async def direct(self, direct_id: DirectId) -> DirectConversation | None: ...
+
+    async def directs(
+        self, page: PageRequest, participants: Sequence[str] | None
+    ) -> tuple[Sequence[DirectConversation], bool]:
+        """Direct conversations by id in which any of ``participants`` takes part (``None``: all)."""
+        ...
+
+    async def check_writable(self) -> None:
+        """Prove a durable write (design §3.17). Raises ``StorageError`` if the store can't be written to."""
+        ...

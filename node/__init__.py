@@ -1,0 +1,1 @@
+"""The node: supervises the bridges of many agents on one host."""

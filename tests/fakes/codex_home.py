@@ -1,0 +1,51 @@
+"""A CODEX_HOME for the real Codex CLI with the fake model behind it, and where the installed CLI is.
+
+The settings keep Codex on loopback: no plugin sync, no analytics, no update check, and a model server that is down
+ends the turn at once instead of never.
+"""
+
+from pathlib import Path
+
+FAKE_KEY_NAME = "FAKE_API_KEY"
+"""Codex refuses to call the provider unless this variable holds something; pass it through the runtime's `env`
+option."""
+
+_CODEX_NATIVE = "codex/node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex"
+_RUNTIMES = Path(__file__).parents[2] / ".cache" / "runtimes"
+
+
+def find_codex() -> Path | None:
+    """The native binary that `scripts/install-test-runtimes` fetched, or None; the npm wrapper would only add Node."""
+    codex = _RUNTIMES / _CODEX_NATIVE
+    return codex if codex.exists() else None
+
+
+def write_codex_home(directory: Path, model_base_url: str) -> None:
+    """Write `config.toml` into `directory` (made if needed), so that Codex talks to the model at `model_base_url`.
+
+    Sandbox and approval settings are left out on purpose: the adapter has to bring what `moltnet send` needs.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.toml").write_text(
+        f"""\
+model = "fake-model"
+model_provider = "fake"
+check_for_update_on_startup = false
+
+[model_providers.fake]
+name = "Fake"
+base_url = "{model_base_url}"
+wire_api = "responses"
+env_key = "{FAKE_KEY_NAME}"
+request_max_retries = 0
+stream_max_retries = 0
+
+[features]
+plugins = false
+unbounded_connection_retries = false
+
+[analytics]
+enabled = false
+""",
+        encoding="utf-8",
+    )
