@@ -11,6 +11,8 @@ from moltnet.protocol.limits import KIB, MIB
 # One turn of a runtime ----------------------------------------------------------------------------------------------
 # As long as the reference gives it. A configuration may ask for more; nothing runs without a limit.
 TURN_DEFAULT_SECONDS: Final = 300.0
+# A day: what a configuration may ask for at most.
+TURN_LONGEST_SECONDS: Final = 86_400.0
 # A runtime that is told to stop gets this long to end its own tools and save its session. Codex and Claude Code need
 # far less than a second; a drain of the node must wait longer than this.
 TERM_GRACE_SECONDS: Final = 5.0
@@ -49,6 +51,66 @@ MAX_REASON_CHARACTERS: Final = 500
 MAX_SESSIONS: Final = 2048
 # A file larger than its bounded number of sessions could make is not ours.
 MAX_SESSION_FILE_BYTES: Final = 4 * MIB
-# Another attachment that shares the file holds its lock for one read and one write. Only a stuck process holds it longer.
-SESSION_LOCK_SECONDS: Final = 5.0
+# Another attachment that shares the file holds its lock for one read and one write. Only a stuck process holds it
+# longer.
 SESSION_LOCK_RETRY_SECONDS: Final = 0.02
+SESSION_LOCK_TRIES: Final = 250
+
+# One connection to the server -----------------------------------------------------------------------------------------
+# The reference's times for the upgrade, for one write and for the look at the network before it.
+UPGRADE_SECONDS: Final = 45.0
+WRITE_SECONDS: Final = 10.0
+PREFLIGHT_SECONDS: Final = 15.0
+# The reference's delays between two tries.
+RECONNECT_BASE_SECONDS: Final = 0.5
+RECONNECT_CAP_SECONDS: Final = 15.0
+# A connection, or an attachment, that lasted longer than the longest delay was healthy: the delays start over. One that
+# is accepted and dropped at once must not be tried twice a second for ever.
+HEALTHY_SECONDS: Final = RECONNECT_CAP_SECONDS
+# How long a refusal may be the shadow of something that passes: our own lost connection, which the server notices after
+# 10 s of silence, or a proxy whose server restarts.
+REFUSAL_PATIENCE_SECONDS: Final = 30.0
+# A parked attachment looks again this often: a token may have been rotated, a runtime installed.
+PARKED_SECONDS: Final = 300.0
+
+# Turns ----------------------------------------------------------------------------------------------------------------
+# At the same time, in different conversations. Each is a process of some 100 MB and its own model calls.
+TURNS_PER_AGENT: Final = 4
+TURNS_PER_NODE: Final = 16
+# What waits for its turn, over all conversations of an agent. Beyond it the connection is given up until half is done;
+# the server keeps the rest. The count is the window that servers of ours respect anyway.
+MAX_WAITING_WAKES: Final = 256
+MAX_WAITING_BYTES: Final = 8 * MIB
+# One batch, so one prompt. A model's context is a few hundred KiB of text, and should not be filled by one wake.
+MAX_BATCH_WAKES: Final = 32
+MAX_BATCH_BYTES: Final = 256 * KIB
+# Starts of one turn that ended in failure or in a crash of the node. The delays add up to about five minutes, which
+# outlives the usual disturbance of a model's service.
+MAX_TURN_ATTEMPTS: Final = 6
+TURN_RETRY_BASE_SECONDS: Final = 10.0
+TURN_RETRY_CAP_SECONDS: Final = 300.0
+# When the node stops, running turns may go on for this long, and are then ended as `TERM_GRACE_SECONDS` says. Service
+# managers kill after 30 s (Kubernetes) or 90 s (systemd).
+TURN_DRAIN_SECONDS: Final = 15.0
+# The whole stop; only something that is stuck needs the rest.
+STOP_SECONDS: Final = TURN_DRAIN_SECONDS + KEEPER_END_SECONDS + 2.0
+
+# Prompts --------------------------------------------------------------------------------------------------------------
+# The wire allows 1 MiB per message; a prompt shows the beginning and says that there is more.
+MAX_SHOWN_BODY_BYTES: Final = 128 * KIB
+# Structured data is for programs; this is enough to see what it is.
+MAX_SHOWN_DATA_BYTES: Final = 4 * KIB
+MAX_HEADER_CHARACTERS: Final = 512
+MAX_SHOWN_MENTIONS: Final = 32
+
+# Durable state of an attachment ---------------------------------------------------------------------------------------
+# How much later than the wake's own writes the place among ignored events is written.
+LEDGER_LAG_SECONDS: Final = 1.0
+# Wakes done beyond the cursor: all that other conversations do while the longest turn runs. The oldest is forgotten
+# first, and would be done twice if the node crashed then.
+MAX_FINISHED_BEYOND_CURSOR: Final = 4096
+# Turns begun and not finished when the node ended; those of a room that the agent has left stay for ever otherwise.
+MAX_STARTED: Final = 1024
+MAX_LEDGER_BYTES: Final = 4 * MIB
+# About ten thousand records; then the file becomes the older of two.
+MAX_DEAD_LETTER_BYTES: Final = 4 * MIB

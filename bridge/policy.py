@@ -42,7 +42,8 @@ class Ignored(StrEnum):
 
 @attrs.frozen
 class Wake:
-    """An event that starts a turn. `cursor` settles it with the server, `event_id` recognises it when it comes again."""
+    """An event that starts a turn. `cursor` settles it with the server, `event_id` recognises it when it comes
+    again."""
 
     event_id: EventId
     cursor: str
@@ -88,10 +89,8 @@ def _judge_room(config: AttachmentConfig, message: Message, me: AgentAddress) ->
         return Ignored.ROOM_NOT_BOUND
     in_thread = message.target.kind == TargetKind.THREAD
     mentioned = _mentions(message, me, config.agent.name)
-    if mentioned:
-        reason = WakeReason.MENTION
-    else:
-        reason = WakeReason.THREAD if in_thread else WakeReason.ROOM
+    unnamed = WakeReason.THREAD if in_thread else WakeReason.ROOM
+    reason = WakeReason.MENTION if mentioned else unnamed
     match binding.wake.policy:
         case WakePolicy.ALL:
             return reason

@@ -1,7 +1,7 @@
 """The environment of a runtime process: what it may see of the node's, by name, and what a turn adds.
 
-A node holds the secrets of many attachments, and an agent can print its environment into a room. So nothing passes that is
-not on a list. Directories and resource limits of the process will live here too.
+A node holds the secrets of many attachments, and an agent can print its environment into a room. So nothing passes
+that is not on a list. Directories and resource limits of the process will live here too.
 """
 
 import os
@@ -10,15 +10,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-PASSED_NAMES: Final = frozenset(
-    {
-        # who and where the process is, and how it talks to people
-        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE"),
-        # the way to the outside: without these nothing works behind a company's proxy
-        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
-        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
-    }
-)
+_PLACE: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE")
+_TERMINAL: Final = ("TERM", "COLORTERM", "NO_COLOR")
+# Without these nothing reaches the outside from behind a company's proxy. Programs disagree about the case.
+_PROXY: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_AUTHORITIES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
+PASSED_NAMES: Final = frozenset((*_PLACE, *_TERMINAL, *_PROXY, *(name.lower() for name in _PROXY), *_AUTHORITIES))
 PASSED_PREFIXES: Final = ("LC_", "XDG_")
 
 _LOCALE_NAMES: Final = ("LC_ALL", "LC_CTYPE", "LANG")
@@ -36,11 +34,11 @@ def runtime_environment(
 
     Args:
         environ: The node's own environment.
-        passed: Names of the node's variables that this runtime gets beside the usual ones; a name that is not set is left
-            out.
+        passed: Names of the node's variables that this runtime gets beside the usual ones; a name that is not set is
+        left out.
         given: Variables with their values; they win. A NUL cannot be in an environment and is dropped from a value.
-        programs: Where `moltnet` lies, which the agent answers with; put at the end of `PATH`. The default is beside the
-            running Python.
+        programs: Where `moltnet` lies, which the agent answers with; put at the end of `PATH`. The default is beside
+        the running Python.
     """
     names = {*PASSED_NAMES, *passed}
     environment = {

@@ -1,7 +1,7 @@
 """Which session of the runtime continues which conversation, kept in a file (runtimes §6.1).
 
-The file is `moltnet.cli-sessions.v1`, the same as the reference's. Several attachments, also of several nodes, may share one.
-What a session id looks like and when a session is given up is the business of `runtimes/cli_agent.py`.
+The file is `moltnet.cli-sessions.v1`, the same as the reference's. Several attachments, also of several nodes, may
+share one. What a session id looks like and when a session is given up is the business of `runtimes/cli_agent.py`.
 """
 
 import errno
@@ -17,7 +17,7 @@ import trio
 from bridge import limits
 from moltnet.config.files import create_directories, read_file, write_private
 from moltnet.log import get_logger
-from moltnet.protocol.codec import DecodeError, decode, encode, structure, wire
+from moltnet.protocol.codec import decode, encode, structure, wire
 from moltnet.protocol.times import WallClock, format_timestamp, utc_now
 
 log = get_logger("bridge.sessions")
@@ -54,8 +54,8 @@ class SessionStore:
     """The sessions in the file at `path`, which need not exist yet.
 
     A change is on disk when its method returns, whole or not at all. The least recently used sessions beyond
-    `limits.MAX_SESSIONS` are forgotten. A file that cannot be understood is renamed to `<name>.corrupt`, with a warning, and
-    everything starts anew.
+    `limits.MAX_SESSIONS` are forgotten. A file that cannot be understood is renamed to `<name>.corrupt`, with a
+    warning, and everything starts anew.
     """
 
     path: Path
@@ -102,14 +102,14 @@ class SessionStore:
     async def _update(self, change: _Change) -> None:
         """Read, change and write under the file's lock, waiting for it as long as the limits allow.
 
-        Waiting is done here and not in the thread: an agent can reach the file in its workspace, hold the lock for ever, and
-        must not be able to hold a thread with it.
+        Waiting is done here and not in the thread: an agent can reach the file in its workspace, hold the lock for
+        ever, and must not be able to hold a thread with it.
         """
         try:
-            with trio.move_on_after(limits.SESSION_LOCK_SECONDS):
-                while not await trio.to_thread.run_sync(self._try_update, change):
-                    await trio.sleep(limits.SESSION_LOCK_RETRY_SECONDS)
-                return
+            for _ in range(limits.SESSION_LOCK_TRIES):
+                if await trio.to_thread.run_sync(self._try_update, change):
+                    return
+                await trio.sleep(limits.SESSION_LOCK_RETRY_SECONDS)
         except OSError as error:
             raise SessionStoreError(f"session store {self.path}: {error.strerror}") from error
         raise SessionStoreError(f"session store {self.path}: locked by another process")

@@ -22,6 +22,10 @@ from moltnet.storage.records import EventRecord
 from moltnet.storage.store import Store
 
 
+class StreamEnded(Exception):
+    """The server is about to stop: there is nothing more to read here."""
+
+
 @attrs.frozen
 class Position:
     """Where a reader starts: after ``seq``, and the gap that it must be told of first, if there is one."""
@@ -39,6 +43,7 @@ class Broker:
     newest_seq: int
     _ring: list[EventRecord] = attrs.field(init=False, factory=list)
     _ring_bytes: int = attrs.field(init=False, default=0)
+    _ended: bool = attrs.field(init=False, default=False)
     _arrivals: trio.lowlevel.ParkingLot = attrs.field(init=False, factory=trio.lowlevel.ParkingLot)
 
     def publish(self, records: Sequence[EventRecord]) -> None:
@@ -90,12 +95,19 @@ class Broker:
         start = bisect_right(self._ring, seq, key=_seq)
         return self._ring[start : start + limit]
 
+    def end(self) -> None:
+        """Let readers go: from now on they get ``StreamEnded``. Publishing goes on."""
+        self._ended = True
+        self._arrivals.unpark_all()
+
     async def wait_newer(self, seq: int) -> None:
-        """Wait until an event after ``seq`` has been published. Always a checkpoint."""
-        if self.newest_seq > seq:
+        """Wait until an event after ``seq`` has been published. Always a checkpoint. Raises ``StreamEnded``."""
+        if self.newest_seq > seq or self._ended:
             await trio.lowlevel.checkpoint()
-        while self.newest_seq <= seq:
+        while self.newest_seq <= seq and not self._ended:
             await self._arrivals.park()
+        if self._ended:
+            raise StreamEnded
 
     def _trim(self) -> None:
         # Half of the ring goes at once, so that the cost of moving the rest is spread over many events.
@@ -121,7 +133,10 @@ class Subscription:
     seq: int
 
     async def receive(self, limit: int = limits.REPLAY_PAGE_EVENTS) -> Sequence[EventRecord]:
-        """The next events in order, at least one. Raises ``StorageError``. Cancelled, it hands out nothing."""
+        """The next events in order, at least one. Cancelled, it hands out nothing.
+
+        Raises ``StorageError``, and ``StreamEnded`` when the server is about to stop.
+        """
         while True:
             await self._broker.wait_newer(self.seq)
             records = self._broker.recent_after(self.seq, limit)

@@ -1,19 +1,12 @@
 """What a credential proves: its kind, its key, its scopes, and the agents it may act as (auth §2 to §4)."""
 
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Final
 
 import attrs
 
+from moltnet.config.settings import Scope
 from moltnet.protocol.ids import AgentId, NetworkId
-
-
-class Scope(StrEnum):
-    OBSERVE = "observe"
-    WRITE = "write"
-    ADMIN = "admin"
-    ATTACH = "attach"
-    PAIR = "pair"
 
 
 class CredentialKind(Enum):

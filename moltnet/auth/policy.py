@@ -4,25 +4,13 @@ What claims allow is decided in ``moltnet.core.access`` and ``moltnet.core.sende
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 
 import attrs
 
-from moltnet.auth.claims import ANONYMOUS, UNCHECKED, Claims, CredentialKind, Scope
+from moltnet.auth.claims import ANONYMOUS, UNCHECKED, Claims, CredentialKind
 from moltnet.auth.tokens import InvalidCredential, TokenTable, agent_key, bearer_token, is_agent_token
+from moltnet.config.settings import AuthMode, Registration, Scope
 from moltnet.protocol.ids import AgentId
-
-
-class AuthMode(StrEnum):
-    NONE = "none"
-    BEARER = "bearer"
-    OPEN = "open"
-
-
-class RegistrationPolicy(StrEnum):
-    DISABLED = "disabled"
-    TOKEN = "token"
-    OPEN = "open"
 
 
 @attrs.frozen
@@ -31,7 +19,7 @@ class AuthPolicy:
 
     mode: AuthMode = AuthMode.NONE
     public_read: bool = False
-    registration: RegistrationPolicy = RegistrationPolicy.DISABLED
+    registration: Registration = Registration.DISABLED
     human_ingress: bool = True
     direct_messages: bool = True
 
@@ -41,8 +29,8 @@ class AuthPolicy:
         return self.mode is AuthMode.OPEN or (self.mode is not AuthMode.NONE and self.public_read)
 
     @property
-    def effective_registration(self) -> RegistrationPolicy:
-        return RegistrationPolicy.OPEN if self.mode is AuthMode.OPEN else self.registration
+    def effective_registration(self) -> Registration:
+        return Registration.OPEN if self.mode is AuthMode.OPEN else self.registration
 
     @property
     def advertised_public_read(self) -> bool:

@@ -4,15 +4,15 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
 from typing import Final
 
 import attrs
 
-from moltnet.auth.claims import Claims, CredentialKind, Scope
+from moltnet.auth.claims import Claims, CredentialKind
+from moltnet.config.secrets import AGENT_TOKEN_PREFIX
+from moltnet.config.settings import Scope
 from moltnet.protocol.ids import AgentId, NetworkId
 
-AGENT_TOKEN_PREFIX: Final = "magt_v1_"
 _AGENT_TOKEN: Final = re.compile(r"magt_v1_[A-Za-z0-9_-]{43}")
 _SCHEME: Final = "Bearer "
 
@@ -42,11 +42,6 @@ def token_digest(value: str) -> bytes:
 
 def static_key(token_id: str) -> str:
     return f"token:{token_id}"
-
-
-def derived_token_id(value: str) -> str:
-    """The id of a static token that has none in the config file: stable as long as its value is."""
-    return f"tok_{token_digest(value).hex()[:16]}"
 
 
 def agent_key(token: str) -> str:
@@ -84,7 +79,3 @@ class TokenTable:
         digest = token_digest(token)
         found = [candidate for candidate in self.tokens if hmac.compare_digest(candidate.digest, digest)]
         return found[0] if found else None
-
-
-def token_table(tokens: Iterable[StaticToken]) -> TokenTable:
-    return TokenTable(tuple(tokens))

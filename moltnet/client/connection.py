@@ -127,4 +127,4 @@ class Connection:
             raise ServerUnreachable(self.server, "the connection broke", request_sent=True) from error
         self.answer_begun = self.answer_begun or bool(data)
         self._ended = not data
-        self._http.receive_data(data)
+        self._http.receive_data(bytes(data))

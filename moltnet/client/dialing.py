@@ -4,6 +4,7 @@ No deadline is set here: the caller's cancel scope bounds all of it, name lookup
 """
 
 import functools
+import os
 import ssl
 from typing import NoReturn
 
@@ -80,7 +81,7 @@ async def _open_tunnel(tcp: trio.SocketStream, server: ServerAddress, proxy: Pro
     try:
         await tcp.send_all((request or b"") + (http.send(h11.EndOfMessage()) or b""))
         while (event := http.next_event()) is h11.NEED_DATA:
-            http.receive_data(await tcp.receive_some(RECEIVE_BYTES))
+            http.receive_data(bytes(await tcp.receive_some(RECEIVE_BYTES)))
     except (trio.BrokenResourceError, h11.RemoteProtocolError) as error:
         fail("ended the connection or does not speak HTTP", error)
     if not isinstance(event, h11.Response) or not 200 <= event.status_code < 300:
@@ -96,8 +97,15 @@ def _reason(error: OSError) -> str:
         leaves = list(error.__cause__.exceptions)
     elif error.__cause__ is not None:
         leaves = [error.__cause__]
-    phrases = [leaf.strerror or str(leaf) for leaf in leaves if isinstance(leaf, OSError)]
+    phrases = [_phrase(leaf) for leaf in leaves if isinstance(leaf, OSError)]
     return "; ".join(dict.fromkeys(phrase[:1].lower() + phrase[1:] for phrase in phrases)) or "connection failed"
+
+
+def _phrase(error: OSError) -> str:
+    # The numbers of a failed lookup are its own and negative; Trio's text repeats the address in its own notation.
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _tls_reason(error: BaseException) -> str:

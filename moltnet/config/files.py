@@ -29,6 +29,7 @@ __all__ = [
     "discover",
     "read_config_file",
     "read_file",
+    "rebased",
     "write_private",
 ]
 
@@ -107,13 +108,16 @@ def read_file(path: Path, *, max_bytes: int) -> ConfigFile:
     Raises ``OSError``, with ``EISDIR``, ``EINVAL`` (not a file) or ``EFBIG`` among the reasons.
     """
     descriptor, is_symlink = _open(path)
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, "is a directory", str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(path))
-        data = file.read(max_bytes + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(max_bytes + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > max_bytes:
         raise OSError(errno.EFBIG, f"is larger than {max_bytes} bytes", str(path))
     return ConfigFile(path, data, status, is_symlink)
@@ -126,6 +130,11 @@ def _open(path: Path) -> tuple[int, bool]:
         if error.errno != errno.ELOOP:
             raise
     return os.open(path, _OPEN_FLAGS), True
+
+
+def rebased(text: str, directory: Path) -> Path:
+    """The path that a file in ``directory`` means by ``text``: absolute as it is, relative from there."""
+    return Path(os.path.normpath(directory / text))
 
 
 def write_private(path: Path, data: bytes) -> None:

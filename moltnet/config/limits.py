@@ -28,5 +28,9 @@ MAX_EVENT_RETENTION_SECONDS: Final = 10 * 366 * 24 * 3600
 DEFAULT_PORT: Final = 8787
 MAX_PORT: Final = 65535
 
+# A writer of a client configuration holds its lock for one read and one write; longer means that it is stuck.
+LOCK_SECONDS: Final = 5.0
+LOCK_RETRY_SECONDS: Final = 0.02
+
 # Directories that the search for a client configuration climbs; a path of the system is far shorter.
 MAX_SEARCH_LEVELS: Final = 64

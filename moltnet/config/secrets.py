@@ -5,7 +5,6 @@ placeholders of documentation.
 """
 
 import hmac
-import os
 import re
 import stat
 import tempfile
@@ -15,7 +14,7 @@ from typing import Final, Self
 
 import attrs
 
-from moltnet.config.files import create_directories, read_file, write_private
+from moltnet.config.files import create_directories, read_file, rebased, write_private
 from moltnet.config.limits import (
     MAX_TOKEN_CHARACTERS,
     MAX_TOKEN_FILE_BYTES,
@@ -97,7 +96,7 @@ class TokenSource:
         if name := token_env.strip():
             return cls(env=name)
         if file := token_path.strip():
-            return cls(path=Path(os.path.normpath(directory / file)))
+            return cls(path=rebased(file, directory))
         return None
 
     def resolve(self, environ: Mapping[str, str]) -> str:

@@ -3,7 +3,6 @@
 Credentials have their own module, ``credential_rules``. Nothing here looks at the storage or opens a socket.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,9 @@ import attrs
 
 from moltnet.config.credential_rules import CredentialRules, SecretKeys
 from moltnet.config.durations import parse_duration
+from moltnet.config.files import rebased
 from moltnet.config.limits import MAX_EVENT_RETENTION_SECONDS, MIN_EVENT_RETENTION_SECONDS
+from moltnet.config.names import name_problem
 from moltnet.config.problems import Findings
 from moltnet.config.secrets import placeholder_problem
 from moltnet.config.server_file import PairingKeys, RoomKeys, ServerFile
@@ -45,7 +46,7 @@ from moltnet.config.urls import (
 )
 from moltnet.protocol.identity import member_problem
 from moltnet.protocol.ids import NetworkId, RoomId, id_problem
-from moltnet.protocol.limits import MAX_MEMBERS_PER_REQUEST, MAX_NAME_CHARACTERS
+from moltnet.protocol.limits import MAX_MEMBERS_PER_REQUEST
 from moltnet.protocol.rooms import Visibility, WritePolicy, normal_members
 
 VERSION: Final = "moltnet.v1"
@@ -64,13 +65,6 @@ def settings(
     return _Rules(file, findings, environ, directory, cwd).settings(source)
 
 
-def name_problem(text: str) -> str | None:
-    """Why ``text`` cannot be shown as a name, as a phrase that follows the field's name."""
-    if len(text) > MAX_NAME_CHARACTERS:
-        return f"must be {MAX_NAME_CHARACTERS} characters or fewer"
-    return None if text.isprintable() else "must not hold control characters or line breaks"
-
-
 @attrs.frozen(eq=False)
 class _Rules:
     file: ServerFile
@@ -84,6 +78,8 @@ class _Rules:
         self._note("$.version", "" if self.file.version.strip() in ("", VERSION) else f"must be {VERSION}")
         credentials = CredentialRules(self.findings, self.environ, self.directory)
         auth = credentials.auth(self.file.auth)
+        if auth.mode is AuthMode.NONE and auth.tokens:
+            self.notices.append("auth.tokens mean nothing while auth.mode is none: nobody is asked for a token")
         network = self._network()
         return MoltnetConfig(
             network=network,
@@ -194,7 +190,7 @@ class _Rules:
 
     def _storage_path(self, text: str) -> Path:
         # Relative to the working directory, unlike every other path: existing deployments keep their data there.
-        return Path(os.path.normpath(self.cwd / text))
+        return rebased(text, self.cwd)
 
     def _event_retention(self) -> int:
         default = StorageSettings().event_retention_seconds

@@ -27,11 +27,17 @@ REPLY_VALUES: Final = ("auto", "manual", "never")
 
 
 @attrs.frozen
-class Wake:
+class WakeRule:
     """A policy and, if it is ``MANUAL``, the policy that holds for messages once an operator approved."""
 
     policy: WakePolicy = WakePolicy.ALL
     on_approval: WakePolicy | None = None
+
+    def keys(self) -> dict[str, str]:
+        """The keys that say this in a file. Only the older ones can say that an approval is needed."""
+        if self.policy is WakePolicy.MANUAL:
+            return {"read": str(self.on_approval or WakePolicy.ALL), "reply": "manual"}
+        return {"wake": str(self.policy)}
 
 
 @attrs.frozen
@@ -65,25 +71,25 @@ class PolicyKeys:
             return PolicyKeys(read=self.read or defaults.read, reply=self.reply or defaults.reply)
         return defaults
 
-    def room_wake(self) -> Wake:
+    def room_wake(self) -> WakeRule:
         """The policy for a room and its threads."""
         if self.wake:
-            return Wake(_policy(self.wake))
+            return WakeRule(_policy(self.wake))
         wanted = _policy(self.read)
         match self.reply:
             case "manual":
-                return Wake(WakePolicy.MANUAL, on_approval=wanted)
+                return WakeRule(WakePolicy.MANUAL, on_approval=wanted)
             case "" | "auto":
-                return Wake(wanted)
+                return WakeRule(wanted)
             case _:
-                return Wake(WakePolicy.NEVER)
+                return WakeRule(WakePolicy.NEVER)
 
-    def direct_wake(self) -> Wake:
+    def direct_wake(self) -> WakeRule:
         """The policy for direct messages. Each is addressed to the agent, so ``mentions`` means ``all``."""
         wake = self.room_wake()
         if wake.on_approval is not None:
-            return Wake(WakePolicy.MANUAL, on_approval=_direct(wake.on_approval))
-        return Wake(_direct(wake.policy))
+            return WakeRule(WakePolicy.MANUAL, on_approval=_direct(wake.on_approval))
+        return WakeRule(_direct(wake.policy))
 
 
 def _policy(text: str) -> WakePolicy:

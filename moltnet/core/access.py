@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 import attrs
 
-from moltnet.auth.claims import Claims, CredentialKind, Scope
-from moltnet.auth.policy import AuthMode, AuthPolicy
+from moltnet.auth.claims import Claims, CredentialKind
+from moltnet.auth.policy import AuthPolicy
+from moltnet.config.settings import AuthMode, Scope
 from moltnet.core.errors import Forbidden, Unauthenticated
 from moltnet.directory import Directory
 from moltnet.protocol.errors import ErrorCode

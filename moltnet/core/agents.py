@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import attrs
 
-from moltnet.auth.claims import Claims, CredentialKind, Scope
-from moltnet.auth.policy import AuthMode, RegistrationPolicy
+from moltnet.auth.claims import Claims, CredentialKind
 from moltnet.auth.tokens import agent_key, new_agent_token
+from moltnet.config.settings import AuthMode, Registration, Scope
 from moltnet.core.access import Viewer, can_read_room, require
 from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound
 from moltnet.core.network import NetworkContext
@@ -34,9 +34,6 @@ async def register_agent(
     """
     request = request.trimmed()
     _check_may_register(context, claims)
-    if len(request.name) > limits.MAX_NAME_CHARACTERS:
-        problem = Problem("$.name", f"must be {limits.MAX_NAME_CHARACTERS} characters or fewer")
-        raise Invalid.from_problems([problem])
     agent_id = request.requested_agent_id or _free_id(context, request.name)
     problem_text = id_problem(agent_id)
     if problem_text is not None:
@@ -51,8 +48,10 @@ async def claim_agent(
 ) -> tuple[AgentRegistration, bool]:
     """Register ``agent_id`` for the caller's credential, minting one for a caller that has none on an open network.
 
-    Raises ``Conflict`` if the id belongs to another credential.
+    Raises ``Invalid`` for a name that is too long, ``Conflict`` if the id belongs to another credential.
     """
+    if len(name) > limits.MAX_NAME_CHARACTERS:
+        raise Invalid.from_problems([Problem("$.name", f"must be {limits.MAX_NAME_CHARACTERS} characters or fewer")])
     token, key = "", claims.key
     if claims.kind is CredentialKind.ANONYMOUS:
         token = new_agent_token()
@@ -84,9 +83,9 @@ def _check_may_register(context: NetworkContext, claims: Claims) -> None:
     match context.policy.effective_registration:
         case _ if context.policy.mode is AuthMode.NONE:
             return
-        case RegistrationPolicy.OPEN if claims.kind is CredentialKind.ANONYMOUS:
+        case Registration.OPEN if claims.kind is CredentialKind.ANONYMOUS:
             return
-        case RegistrationPolicy.DISABLED:
+        case Registration.DISABLED:
             require(claims, Scope.ADMIN)
         case _:
             require(claims, Scope.ADMIN, Scope.ATTACH)

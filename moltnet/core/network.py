@@ -3,8 +3,9 @@
 import attrs
 
 from moltnet import __version__
-from moltnet.auth.claims import Claims, CredentialKind, Scope
+from moltnet.auth.claims import Claims, CredentialKind
 from moltnet.auth.policy import AuthPolicy
+from moltnet.config.settings import Scope
 from moltnet.core.recipients import Aliases
 from moltnet.directory import Directory
 from moltnet.journal import Journal

@@ -5,8 +5,9 @@ Pure: claims, policy and the directory in, an ``Actor`` with server-set fields o
 
 import attrs
 
-from moltnet.auth.claims import Claims, CredentialKind, Scope
-from moltnet.auth.policy import AuthMode, AuthPolicy
+from moltnet.auth.claims import Claims, CredentialKind
+from moltnet.auth.policy import AuthPolicy
+from moltnet.config.settings import AuthMode, Scope
 from moltnet.core.errors import Conflict, Forbidden, Unauthenticated
 from moltnet.directory import Directory
 from moltnet.protocol.errors import ErrorCode

@@ -5,7 +5,8 @@ problem. Meaning (is this id valid, may this sender write) is decided elsewhere.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
 from typing import Any, Final, TypeVar, get_args, get_origin
 
 import attrs
@@ -73,6 +74,12 @@ def _exact(value: Any, kind: type[T]) -> T:
     return value
 
 
+def _member(value: Any, kind: type[StrEnum]) -> StrEnum:
+    if _exact(value, str) not in frozenset(kind):
+        raise WrongType(f"must be one of {', '.join(kind)}")
+    return kind(value)
+
+
 def _object(value: Any, _: Any) -> dict[str, Any]:
     return _exact(value, dict)
 
@@ -94,6 +101,8 @@ def make_converter(*, forbid_extra_keys: bool = False, most_problems_per_list: i
     converter = Converter(detailed_validation=True)
     for kind in (str, bool, int):
         converter.register_structure_hook(kind, _exact)
+    # Without a hook of their own enumerations would get that of ``str``, whose subclass they are.
+    converter.register_structure_hook(StrEnum, _member)
     converter.register_structure_hook(
         float, lambda value, _: float(value) if type(value) in (int, float) else _exact(value, float)
     )
@@ -163,7 +172,7 @@ def explain(error: BaseException, path: str = "$") -> list[Problem]:
     if isinstance(error, ForbiddenExtraKeysError):
         return [Problem(f"{path}.{key}", "is not a known field") for key in sorted(error.extra_fields)]
     if isinstance(error, KeyError):
-        return [Problem(f"{path}.{error.args[0]}", "is required")]
+        return [Problem(path, "is required")]
     if isinstance(error, StructureHandlerNotFoundError):
         return [Problem(path, "has an unsupported type")]
     return [Problem(path, str(error))]
@@ -183,18 +192,17 @@ def wire_converter() -> Converter:
 
 
 def _too_deep(value: object) -> bool:
-    level: list[object] = [value]
+    level = [value]
     for _ in range(MAX_JSON_DEPTH):
-        deeper: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                deeper.extend(item.values())
-            elif isinstance(item, list):
-                deeper.extend(item)
-        if not deeper:
+        level = [item for container in level for item in _containers_in(container)]
+        if not level:
             return False
-        level = deeper
     return True
+
+
+def _containers_in(value: object) -> Iterator[object]:
+    items: Iterable[object] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (item for item in items if type(item) is dict or type(item) is list)
 
 
 def parse_json(data: bytes | str) -> Any:

@@ -11,7 +11,7 @@ import attrs
 from moltnet.protocol.codec import DecodeError, Problem, encode, parse_json, structure, wire
 from moltnet.protocol.errors import ProtocolViolation
 from moltnet.protocol.events import Event
-from moltnet.protocol.limits import MAX_QUOTED_CHARACTERS
+from moltnet.protocol.limits import MAX_ERROR_CHARACTERS, MAX_QUOTED_CHARACTERS
 from moltnet.protocol.messages import Actor
 from moltnet.protocol.network import ATTACH_PROTOCOL
 
@@ -123,7 +123,9 @@ def parse_frame(text: str) -> Frame:
         cls = _BY_OP.get(op)
         frame: Frame = UnknownFrame(op, version) if cls is None else structure(value, cls)
     except DecodeError as error:
-        raise ProtocolViolation(f"attachment frame must be valid JSON of the attach protocol: {error}") from error
+        # A message about a value may repeat the value.
+        reason = str(error)[:MAX_ERROR_CHARACTERS]
+        raise ProtocolViolation(f"attachment frame must be valid JSON of the attach protocol: {reason}") from error
     return frame
 
 

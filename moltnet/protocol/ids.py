@@ -6,6 +6,7 @@ Addresses that combine a network and an agent live in ``identity``.
 import hashlib
 import os
 import re
+from collections import deque
 from typing import Final, NewType
 
 from moltnet.protocol.limits import MAX_ID_CHARACTERS, MAX_REQUEST_ID_CHARACTERS
@@ -39,24 +40,26 @@ def is_id(text: str) -> bool:
 
 
 class _RandomPool:
-    """Random hex digits from one system call per 4 KiB: a call per id is a measurable share of a message's cost."""
+    """Random hex digits from one system call per 4 KiB: a call per id is a measurable share of a message's cost.
+
+    The event loop and the store's writer thread both take from it: a deque gives each piece away once, without a lock.
+    """
 
     def __init__(self, size_bytes: int = 4096) -> None:
         self._size_bytes = size_bytes
-        self._hex = ""
-        self._position = 0
+        self._pieces: deque[str] = deque()
         # After a fork both processes would hand out the same digits.
-        os.register_at_fork(after_in_child=self._empty)
-
-    def _empty(self) -> None:
-        self._hex, self._position = "", 0
+        os.register_at_fork(after_in_child=self._pieces.clear)
 
     def take(self, digits: int) -> str:
-        if self._position + digits > len(self._hex):
-            self._hex, self._position = os.urandom(self._size_bytes).hex(), 0
-        taken = self._hex[self._position : self._position + digits]
-        self._position += digits
-        return taken
+        """At most 32 digits, never handed out before."""
+        try:
+            piece = self._pieces.popleft()
+        except IndexError:
+            drawn = os.urandom(self._size_bytes).hex()
+            piece, *others = (drawn[start : start + 32] for start in range(0, len(drawn), 32))
+            self._pieces.extend(others)
+        return piece[:digits]
 
 
 _random = _RandomPool()

@@ -70,3 +70,8 @@ RING_EVENTS: Final = 4096
 RING_BYTES: Final = 16 * MIB
 # Events that one read of the store may return to a reader that catches up.
 REPLAY_PAGE_EVENTS: Final = 256
+
+# Presence and wake reports that wait to be written: two for each of a few thousand attachments that end at once.
+MAX_QUEUED_REPORTS: Final = 16_384
+# EVENT frames kept so that readers of the same event share one text.
+SHARED_FRAMES: Final = 1024

@@ -193,8 +193,8 @@ def _url_problem(url: str) -> str | None:
     try:
         parsed = urlsplit(url)
         _ = parsed.port
-    except ValueError as error:
-        return f"is not a valid URL: {error}"
+    except ValueError:
+        return "is not a valid URL"
     scheme = parsed.scheme.lower()
     if scheme not in _URL_SCHEMES:
         return "must begin with http://, https:// or molt://"

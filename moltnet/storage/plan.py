@@ -1,6 +1,6 @@
 """Deciding what a batch of commands changes: pure, and the same for every backend.
 
-A backend asks ``needs`` which rows the batch depends on, loads them as ``Facts`` inside its transaction, calls
+A backend asks ``facts.needs`` which rows the batch depends on, loads them as ``Facts`` inside its transaction, calls
 ``plan`` and writes the ``Changes``. So a batch costs a fixed number of statements, whatever its size, and the rules
 of integrity (a message id is used once, a thread stays in its room, a direct conversation belongs to its
 participants) stand in one place.
@@ -49,34 +49,8 @@ from moltnet.storage.commands import (
     ThreadElsewhere,
     UpdateMembers,
 )
+from moltnet.storage.facts import Facts
 from moltnet.storage.records import EventRecord, StoredAgent, StoredMessage, StoredRoom
-
-
-@attrs.define
-class Needs:
-    """The keys that a batch depends on."""
-
-    messages: set[MessageId] = attrs.Factory(set)
-    threads: set[ThreadId] = attrs.Factory(set)
-    directs: set[DirectId] = attrs.Factory(set)
-    rooms: set[RoomId] = attrs.Factory(set)
-    agents: set[AgentId] = attrs.Factory(set)
-
-
-@attrs.define
-class Facts:
-    """The rows found for those keys. ``plan`` updates them, so that a later command sees an earlier one's effect.
-
-    ``rooms`` holds live rooms; ``removed_rooms`` ids that are taken by rooms which were removed.
-    """
-
-    newest_seq: int
-    messages: dict[MessageId, StoredMessage] = attrs.Factory(dict)
-    threads: dict[ThreadId, Thread] = attrs.Factory(dict)
-    directs: dict[DirectId, DirectConversation] = attrs.Factory(dict)
-    rooms: dict[RoomId, StoredRoom] = attrs.Factory(dict)
-    removed_rooms: set[RoomId] = attrs.Factory(set)
-    agents: dict[AgentId, StoredAgent] = attrs.Factory(dict)
 
 
 @attrs.frozen
@@ -109,39 +83,13 @@ class Plan:
     changes: Changes
 
 
-def needs(commands: Iterable[AnyCommand]) -> Needs:
-    """The keys of all rows that ``plan`` may look at for these commands."""
-    found = Needs()
-    for command in commands:
-        match command:
-            case AppendMessage(message=message):
-                found.messages.add(message.id)
-                match message.target.kind:
-                    case TargetKind.DM:
-                        found.directs.add(message.target.dm_id)
-                    case TargetKind.THREAD:
-                        found.threads.add(message.target.thread_id)
-                        found.rooms.add(message.target.room_id)
-                    case _:
-                        found.rooms.add(message.target.room_id)
-            case CreateRoom(room=room) | DeclareRoom(room=room):
-                found.rooms.add(room.id)
-            case UpdateMembers(room_id=room_id):
-                found.rooms.add(room_id)
-            case RegisterAgent(agent=agent) | BindAgent(agent=agent):
-                found.agents.add(agent.id)
-            case RecordEvents():
-                pass
-    return found
-
-
 def plan(
     commands: Sequence[AnyCommand],
     facts: Facts,
     network_id: NetworkId,
     new_id: Callable[[], EventId] = new_event_id,
 ) -> Plan:
-    """Decide every command in order. Facts must hold all rows that ``needs`` asked for and that exist."""
+    """Decide every command in order. Facts must hold all rows that ``needs`` asks for and that exist."""
     planner = _Planner(facts, network_id, new_id)
     return Plan(tuple(planner.decide(command) for command in commands), planner.changes)
 
@@ -191,20 +139,20 @@ class _Planner:
                 dm_created = direct.message_count == 1
                 addressed = self._fqids(direct.participant_ids)
             case TargetKind.THREAD:
-                if message.target.room_id not in self.facts.rooms:
+                if message.target.room_id not in self.facts.posted_rooms:
                     return RoomMissing(message.target.room_id)
                 known_thread = self.facts.threads.get(message.target.thread_id)
                 if known_thread is not None and known_thread.room_id != message.target.room_id:
                     return ThreadElsewhere(known_thread.room_id)
                 thread_created = self._extend_thread(message, known_thread)
             case _:
-                if message.target.room_id not in self.facts.rooms:
+                if message.target.room_id not in self.facts.posted_rooms:
                     return RoomMissing(message.target.room_id)
         record = self._record(
             event_id_of_message(message.id),
             EventType.MESSAGE_CREATED,
             message.created_at,
-            b'"message":' + command.body,
+            message_payload(command.body),
             room_id=message.target.room_id,
             direct_id=message.target.dm_id,
             message_id=message.id,
@@ -317,6 +265,7 @@ class _Planner:
     def _keep_room(self, stored: StoredRoom) -> None:
         room_id = stored.room.id
         self.facts.removed_rooms.discard(room_id)
+        self.facts.posted_rooms.add(room_id)
         self.facts.rooms[room_id] = self.changes.rooms[room_id] = stored
 
     def _record_room(self, kind: EventType, room: Room, at: Timestamp) -> None:
@@ -336,9 +285,13 @@ class _Planner:
         known = self.facts.agents.get(agent.id)
         if known is None:
             return self._keep_agent(agent, created=True)
-        if known.credential_key == agent.credential_key:
+        refreshed = self._refreshed(known, agent, agent.credential_key)
+        if (known.credential_key, known.registration.display_name) == (
+            refreshed.credential_key,
+            refreshed.registration.display_name,
+        ):
             return AgentStored(known, created=False)
-        return self._keep_agent(self._refreshed(known, agent, agent.credential_key), created=False)
+        return self._keep_agent(refreshed, created=False)
 
     def _refreshed(self, known: StoredAgent, asked: StoredAgent, credential_key: str) -> StoredAgent:
         name = asked.registration.display_name or known.registration.display_name
@@ -362,6 +315,7 @@ class _Planner:
                 id=event.id,
                 type=event.type,
                 wire=wire,
+                created_at=event.created_at,
                 agent_id=AgentId(agent.agent_id),
                 message_id=MessageId(agent.message_id),
             )
@@ -386,6 +340,7 @@ class _Planner:
                 id=event_id,
                 type=kind,
                 wire=event_wire(event_id, kind, self.network_id, at, payload),
+                created_at=at,
                 room_id=room_id,
                 direct_id=direct_id,
                 message_id=message_id,
@@ -407,3 +362,8 @@ def event_wire(event_id: EventId, kind: str, network_id: NetworkId, at: Timestam
         + payload
         + b"}"
     )
+
+
+def message_payload(body: bytes) -> bytes:
+    """The payload of the event that reports a message."""
+    return b'"message":' + body

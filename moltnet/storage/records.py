@@ -4,8 +4,9 @@ import attrs
 
 from moltnet.protocol.agents import AgentRegistration
 from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, RoomId, ThreadId
-from moltnet.protocol.messages import TargetKind
+from moltnet.protocol.messages import Target, TargetKind
 from moltnet.protocol.rooms import Room
+from moltnet.protocol.times import Timestamp
 
 
 @attrs.frozen(eq=False)
@@ -28,6 +29,7 @@ class EventRecord:
     message_id: MessageId = MessageId("")
     sender: str = ""
     addressed: tuple[str, ...] = ()
+    created_at: Timestamp = attrs.field(default=Timestamp(""))
 
 
 @attrs.frozen
@@ -64,6 +66,17 @@ class History:
 
     kind: TargetKind
     id: RoomId | ThreadId | DirectId
+
+
+def history_of(target: Target) -> History:
+    """The conversation that a message with this target belongs to. A thread's messages are not its room's."""
+    match target.kind:
+        case TargetKind.DM:
+            return History(TargetKind.DM, target.dm_id)
+        case TargetKind.THREAD:
+            return History(TargetKind.THREAD, target.thread_id)
+        case _:
+            return History(TargetKind.ROOM, target.room_id)
 
 
 @attrs.frozen

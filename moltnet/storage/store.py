@@ -39,6 +39,10 @@ class SchemaUnsupported(StorageError):
     """The database was written by a newer program, or is not ours."""
 
 
+class WrongNetwork(StorageError):
+    """The database holds another network than the one that is configured."""
+
+
 class UnknownCursor(Exception):
     """A page's cursor names nothing in the list that is being paged."""
 
@@ -78,11 +82,17 @@ class Store(Protocol):
         ...
 
     async def events_after(self, seq: int, limit: int) -> Sequence[EventRecord]:
-        """At most ``limit`` events with a greater ``seq``, in order."""
+        """At most ``limit`` events with a greater ``seq``, in order.
+
+        Fewer may come while more follow, if they are large; none come only if there are none.
+        """
         ...
 
     async def message_page(self, history: History, page: PageRequest) -> StoredPage:
-        """Messages of one conversation. Raises ``UnknownCursor`` for a message that is not part of it."""
+        """Messages of one conversation, at most ``limit`` and as many as fit into one answer, but at least one if any.
+
+        Raises ``UnknownCursor`` for a message that is not part of it.
+        """
         ...
 
     async def thread(self, thread_id: ThreadId) -> Thread | None: ...

@@ -1,0 +1,114 @@
+"""The keys of an attachment as written, in a bridge file or as one entry of a node file. Nothing is checked here.
+
+Every key of both generations is known; ``bridge.attachment_rules`` says which of them may stand together.
+"""
+
+import attrs
+
+from bridge.limits import TURN_DEFAULT_SECONDS
+from moltnet.config.secrets import Secret
+from moltnet.config.shapes import CommandSpec
+from moltnet.config.wake import PolicyKeys
+
+
+@attrs.frozen
+class AgentKeys:
+    id: str = ""
+    name: str = ""
+
+
+@attrs.frozen
+class TokenKeys:
+    """Where a token comes from. Any of the three replaces all three of an outer block."""
+
+    token: Secret | None = None
+    token_env: str = ""
+    token_path: str = ""
+
+    @property
+    def any(self) -> bool:
+        return bool(self.token) or bool(self.token_env.strip()) or bool(self.token_path.strip())
+
+
+@attrs.frozen
+class ServerKeys(TokenKeys):
+    """The ``moltnet`` block."""
+
+    base_url: str = ""
+    network_id: str = ""
+    auth_mode: str = ""
+    registration: str = ""
+    static_token: bool = False
+
+
+@attrs.frozen
+class RuntimeKeys:
+    """``driver`` is known for compatibility and means nothing."""
+
+    kind: str = ""
+    token: Secret | None = None
+    channel: str = ""
+    command: CommandSpec = ()
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    turn_seconds: float = TURN_DEFAULT_SECONDS
+    config_path: str = ""
+    home_path: str = ""
+    gateway_url: str = ""
+    inbound_url: str = ""
+    outbound_url: str = ""
+    ack_url: str = ""
+    events_url: str = ""
+    control_url: str = ""
+    workspace_path: str = ""
+    session_store_path: str = ""
+    session_prefix: str = ""
+    driver: str = ""
+
+
+@attrs.frozen
+class AccessKeys:
+    """What the server said about a room; informational."""
+
+    can_read: bool = False
+    can_write: bool = False
+    reason: str = ""
+
+
+@attrs.frozen
+class RoomKeys(PolicyKeys):
+    """A room binding. What follows ``id`` is informational."""
+
+    id: str = ""
+    visibility: str = ""
+    write_policy: str = ""
+    can_write: bool = True
+    access: AccessKeys = AccessKeys()
+
+
+@attrs.frozen
+class DirectKeys(PolicyKeys):
+    enabled: bool = False
+
+
+@attrs.frozen
+class AttachmentKeys(PolicyKeys):
+    """One entry of a node file's ``attachments``. Its own policy keys are defaults for its rooms and DMs."""
+
+    agent: AgentKeys = AgentKeys()
+    moltnet: TokenKeys = TokenKeys()
+    runtime: RuntimeKeys = RuntimeKeys()
+    rooms: tuple[RoomKeys, ...] = ()
+    dms: DirectKeys = DirectKeys()
+
+    def holds_secrets(self) -> bool:
+        return bool(self.moltnet.token) or bool(self.runtime.token)
+
+
+@attrs.frozen
+class BridgeFile(AttachmentKeys):
+    """A whole bridge file: an attachment that brings its own server."""
+
+    version: str = ""
+    moltnet: ServerKeys = ServerKeys()
+    state_path: str = ""

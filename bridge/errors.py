@@ -1,0 +1,32 @@
+"""How a connection to the server ends, split by what can be done about it.
+
+Failures of turns are in `bridge.runtimes.runtime`.
+"""
+
+
+class ConnectionLost(Exception):
+    """The connection ended or could not be made, in a way that passes: connect again, later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class AttachRefused(Exception):
+    """The server will not have this attachment; someone has to change something.
+
+    Not `certain`: the same refusal also has causes that pass within `limits.REFUSAL_PATIENCE_SECONDS`.
+    """
+
+    def __init__(self, reason: str, *, certain: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.certain = certain
+
+
+class Incompatible(AttachRefused):
+    """It is another network than the configured one, or a server that we cannot work with."""
+
+
+class StateInUse(Exception):
+    """Another process runs this attachment: its state directory is locked."""

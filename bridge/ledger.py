@@ -1,0 +1,272 @@
+"""What an attachment has done, kept on disk: where to resume, and which turns were begun or finished.
+
+Three facts, in one small file that is replaced whole:
+
+    cursor     everything received up to this event is finished
+    finished   wakes that are finished although something before them is not
+    started    wakes whose turn was begun and not finished, each with the number of its attempts
+
+A turn is recorded as started before the runtime is told of it, and as finished before the server is. So whatever dies
+when, the server sends again what was not finished, what is finished is recognised by its event id and not done twice,
+and a turn that was cut is known to be one. Ignored events only move the cursor, in memory at first: to receive one
+again costs nothing.
+
+The ledger decides nothing: what to run and what to ACK is the business of `bridge.conversation` and `bridge.loop`.
+"""
+
+import fcntl
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from bridge import limits
+from bridge.errors import StateInUse
+from moltnet.config.files import create_directories, read_file, write_private
+from moltnet.log import get_logger
+from moltnet.protocol.codec import decode, encode, wire
+
+log = get_logger("bridge.ledger")
+
+VERSION: Final = "moltnet.ledger.v1"
+FILE_NAME: Final = "ledger.json"
+
+Save = Callable[[bytes], Awaitable[None]]
+"""Puts the whole ledger on disk, durably, or raises `OSError` and leaves the old one."""
+
+
+@attrs.frozen
+class LedgerFile:
+    """The file's content. `owner` is `<network>:<agent>`: the state of one agent means nothing to another."""
+
+    owner: str
+    version: str = attrs.field(default=VERSION, metadata=wire(always=True))
+    cursor: str = attrs.field(default="", metadata=wire(always=True))
+    finished: tuple[str, ...] = attrs.field(default=(), metadata=wire(always=True))
+    started: dict[str, int] = attrs.field(factory=dict, metadata=wire(always=True))
+
+
+class Standing(Enum):
+    """What the ledger knows of a wake that was just delivered."""
+
+    NEW = "new"
+    ONGOING = "ongoing"
+    """Received before in this process, by a connection that is gone; it waits or runs."""
+    FINISHED = "finished"
+
+
+@attrs.define(eq=False)
+class _Entry:
+    """A wake at or beyond the cursor. `end` is the newest event up to the next wake: its own, or an ignored one."""
+
+    event_id: str
+    end: str
+    finished: bool = False
+
+
+@attrs.define(eq=False)
+class Ledger:
+    """The ledger of one attachment. Made by `open_ledger`.
+
+    Wakes are told in the order of the server's log; after a reconnect the server starts again behind the cursor, so
+    `rewind` is called first.
+    """
+
+    owner: str
+    _save: Save
+    cursor: str = ""
+    _started: dict[str, int] = attrs.field(factory=dict)
+    _finished_before: dict[str, None] = attrs.field(factory=dict)
+    """Finished in an earlier process; each becomes an entry when it is delivered again."""
+    _entries: list[_Entry] = attrs.field(factory=list, init=False)
+    _by_id: dict[str, _Entry] = attrs.field(factory=dict, init=False)
+    _place: _Entry | None = attrs.field(default=None, init=False)
+    """The last wake told on this connection; none if it is not beyond the cursor."""
+    _version: int = attrs.field(default=0, init=False)
+    _saved_version: int = attrs.field(default=0, init=False)
+    # Two threads that replace one file could do so in the wrong order.
+    _saving: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    def rewind(self) -> None:
+        """A new connection begins: what comes now comes after the cursor."""
+        self._place = None
+
+    def receive(self, event_id: str, cursor: str) -> Standing:
+        """A wake was delivered. It is not finished before `finish`."""
+        entry = self._by_id.get(event_id)
+        if entry is not None:
+            self._place = entry
+            return Standing.FINISHED if entry.finished else Standing.ONGOING
+        # An event that became visible between two connections may belong before others that are known.
+        index = 0 if self._place is None else self._entries.index(self._place) + 1
+        entry = _Entry(event_id, cursor, finished=event_id in self._finished_before)
+        self._finished_before.pop(event_id, None)
+        self._entries.insert(index, entry)
+        self._by_id[event_id] = entry
+        self._place = entry
+        if entry.finished:
+            self._advance()
+            self._note_change()
+            return Standing.FINISHED
+        return Standing.NEW
+
+    def ignore(self, cursor: str) -> None:
+        """An event was delivered that wakes nobody. Saved within `limits.LEDGER_LAG_SECONDS`."""
+        if self._place is None:
+            self.cursor = cursor
+        else:
+            self._place.end = cursor
+        self._note_change()
+
+    def attempts(self, event_id: str) -> int:
+        """How often the turn of this wake was started and did not finish, crashes included."""
+        return self._started.get(event_id, 0)
+
+    def was_begun(self, event_id: str) -> bool:
+        """Whether a turn with this wake was begun before, so that the agent may have seen it."""
+        return event_id in self._started
+
+    async def start(self, event_ids: Iterable[str]) -> None:
+        """Record, durably, that a turn with these wakes begins. Raises `OSError`; then it must not begin.
+
+        Cancelled, it may have been recorded, which costs an attempt.
+        """
+        for event_id in event_ids:
+            self._started[event_id] = self.attempts(event_id) + 1
+        while len(self._started) > limits.MAX_STARTED:
+            del self._started[next(iter(self._started))]
+        self._note_change()
+        await self.save()
+
+    def interrupt(self, event_ids: Iterable[str]) -> None:
+        """The turn was cut by us: the wakes stay begun, and the attempt does not count."""
+        for event_id in event_ids:
+            self._started[event_id] = max(0, self.attempts(event_id) - 1)
+        self._note_change()
+
+    async def finish(self, event_ids: Iterable[str]) -> None:
+        """Record, durably, that these wakes are done with. Raises `OSError`.
+
+        Not interrupted by cancellation: a finished turn that is forgotten would be done again. What bounds it is the
+        disk.
+        """
+        for event_id in event_ids:
+            self._started.pop(event_id, None)
+            if (entry := self._by_id.get(event_id)) is not None:
+                entry.finished = True
+        self._advance()
+        self._note_change()
+        with trio.CancelScope(shield=True):
+            await self.save()
+
+    async def save(self) -> None:
+        """Put the present state on disk, unless another call has just done so. Raises `OSError`."""
+        wanted = self._version
+        async with self._saving:
+            if self._saved_version >= wanted:
+                return
+            version, document = self._version, encode(self._document())
+            await self._save(document)
+            self._saved_version = version
+
+    async def save_lazily(self) -> None:
+        """Save what changed, at most once per `limits.LEDGER_LAG_SECONDS`, until cancelled. Raises `OSError`."""
+        while True:
+            await self._changed.wait()
+            await trio.sleep(limits.LEDGER_LAG_SECONDS)
+            self._changed = trio.Event()
+            await self.save()
+
+    def _note_change(self) -> None:
+        self._version += 1
+        self._changed.set()
+
+    def _advance(self) -> None:
+        """Move the cursor over what is finished at the front, and forget it."""
+        done = 0
+        for entry in self._entries:
+            if not entry.finished:
+                break
+            done += 1
+            self.cursor = entry.end
+            del self._by_id[entry.event_id]
+            if self._place is entry:
+                self._place = None
+        del self._entries[:done]
+
+    def _document(self) -> LedgerFile:
+        finished = [*self._finished_before, *(entry.event_id for entry in self._entries if entry.finished)]
+        return LedgerFile(
+            owner=self.owner,
+            cursor=self.cursor,
+            finished=tuple(finished[-limits.MAX_FINISHED_BEYOND_CURSOR :]),
+            started=dict(self._started),
+        )
+
+
+@asynccontextmanager
+async def open_ledger(state_dir: Path, owner: str) -> AsyncIterator[Ledger]:
+    """The ledger in `state_dir`, locked against other processes while the block runs, and saved when it ends.
+
+    The directory is created if it is missing. A file that cannot be understood is renamed to `ledger.json.corrupt`,
+    with a warning, and everything starts anew, from live events.
+
+    Raises:
+        StateInUse: another process holds it.
+        OSError: the directory or the file cannot be used.
+    """
+    path = state_dir / FILE_NAME
+    lock = await trio.to_thread.run_sync(_lock, state_dir)
+    try:
+        file = await trio.to_thread.run_sync(_load, path, owner)
+
+        async def save(data: bytes) -> None:
+            await trio.to_thread.run_sync(write_private, path, data)
+
+        ledger = Ledger(owner, save, file.cursor, dict(file.started), dict.fromkeys(file.finished))
+        try:
+            yield ledger
+        finally:
+            # Cancelled turns are told to the ledger on their way out; losing that costs each an attempt.
+            with trio.CancelScope(shield=True):
+                await ledger.save()
+    finally:
+        os.close(lock)
+
+
+def _lock(state_dir: Path) -> int:
+    """A descriptor that holds the lock until it is closed; a process that dies lets go of it."""
+    create_directories(state_dir)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(state_dir / "lock", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StateInUse(f"another process runs this attachment: {state_dir} is locked") from error
+    return descriptor
+
+
+def _load(path: Path, owner: str) -> LedgerFile:
+    try:
+        file = read_file(path, max_bytes=limits.MAX_LEDGER_BYTES)
+    except FileNotFoundError:
+        return LedgerFile(owner)
+    try:
+        document = decode(file.data, LedgerFile)
+        if (document.version, document.owner) != (VERSION, owner):
+            raise ValueError(f"it is {document.version} of {document.owner}, expected {VERSION} of {owner}")
+        if any(type(attempts) is not int for attempts in document.started.values()):
+            raise ValueError("an attempt is not a number")
+        return document
+    except ValueError as error:
+        aside = path.with_name(path.name + ".corrupt")
+        path.rename(aside)
+        log.warning("ledger set aside; only events from now on are seen", file=str(aside), reason=str(error))
+        return LedgerFile(owner)

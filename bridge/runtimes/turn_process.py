@@ -1,0 +1,94 @@
+"""A turn that is one process: its environment, its time limit, and its failures in the words of `runtime.py`.
+
+How it is started and ended is `bridge.process`; what is run is said by `command.py` and `cli_agent.py`.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import trio
+
+from bridge import limits
+from bridge.process import (
+    Command,
+    DirectoryUnusable,
+    Ending,
+    OnLine,
+    OutputFlood,
+    ProcessError,
+    ProgramMissing,
+    ProgramNotExecutable,
+    run_command,
+)
+from bridge.runtimes.runtime import RuntimeMisconfigured, Turn, TurnFailed
+from bridge.sandbox import runtime_environment
+
+
+@attrs.frozen
+class TurnProcess:
+    """What the processes of one attachment have in common.
+
+    `passed` names variables of the node that they get, `given` holds variables with values.
+    """
+
+    directory: Path
+    turn_seconds: float
+    passed: tuple[str, ...] = ()
+    given: Mapping[str, str] = attrs.field(factory=dict)
+
+    def require(self, program: str) -> None:
+        """Refuse early what no turn could start. Raises `RuntimeMisconfigured`."""
+        if not self.directory.is_dir():
+            raise RuntimeMisconfigured(f"workspace_path {self.directory} is not a directory")
+        path = self._environment({}).get("PATH")
+        if shutil.which(program, path=path) is None:
+            raise RuntimeMisconfigured(f"no executable program {program}" + ("" if "/" in program else f" in {path}"))
+
+    async def run(self, argv: Iterable[str], turn: Turn, *, on_line: OnLine | None = None) -> Ending:
+        """Run one process with the turn's prompt as its input; see `bridge.process.run_command` for `on_line`.
+
+        Raises:
+            RuntimeMisconfigured: it cannot be started.
+            TurnFailed: it was not started or not run to its end, or the prompt is too long.
+        """
+        prompt = turn.prompt.encode(errors="replace")
+        if len(prompt) > limits.MAX_PROMPT_BYTES:
+            raise TurnFailed(f"the prompt is longer than {limits.MAX_PROMPT_BYTES} bytes", retryable=False)
+        environment = self._environment({**turn.variables(), **turn.environment})
+        try:
+            return await run_command(Command(tuple(argv), self.directory, environment, prompt), on_line=on_line)
+        except (ProgramMissing, ProgramNotExecutable, DirectoryUnusable) as error:
+            raise RuntimeMisconfigured(str(error)) from error
+        except OutputFlood as error:
+            raise TurnFailed(str(error), retryable=False) from error
+        except ProcessError as error:
+            raise TurnFailed(str(error), retryable=True) from error
+
+    @contextmanager
+    def time_limit(self) -> Iterator[None]:
+        """Around a whole turn, of one process or more. Raises `TurnFailed` when the time is up and they are gone."""
+        with trio.move_on_after(self.turn_seconds) as limit:
+            yield
+        if limit.cancelled_caught:
+            raise TurnFailed(f"stopped after {self.turn_seconds:g} s", retryable=True)
+
+    def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        return runtime_environment(os.environ, passed=self.passed, given={**self.given, **given})
+
+
+def describe_failure(ending: Ending) -> str:
+    """One short text for people: how a process ended and what it said last."""
+    how = f"killed by signal {-ending.exit_code}" if ending.exit_code < 0 else f"exit code {ending.exit_code}"
+    lines = [line.strip() for line in (ending.errors.strip() or ending.output.strip()).splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error")]
+    said = errors[0] if errors else lines[-1] if lines else ""
+    return shorten(f"{how}: {said}" if said else how)
+
+
+def shorten(reason: str) -> str:
+    """A reason that fits a log line and a status."""
+    return reason if len(reason) <= limits.MAX_REASON_CHARACTERS else f"{reason[: limits.MAX_REASON_CHARACTERS - 1]}…"

@@ -1,0 +1,87 @@
+"""What one attachment is doing, for logs and for whoever asks: a plain value, changed in place by the one who does it.
+
+Every change of state is logged here, so that a log tells the story of an attachment in one wording.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import attrs
+import structlog
+import trio
+
+from moltnet.log import get_logger
+
+
+class AttachmentState(StrEnum):
+    CONNECTING = "connecting"
+    ATTACHED = "attached"
+    BACKING_OFF = "backing off"
+    PARKED = "parked"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+@attrs.define(eq=False)
+class AttachmentStatus:
+    """One attachment now. Times are of Trio's clock, in seconds."""
+
+    agent_id: str
+    network_id: str
+    _now: Callable[[], float] = trio.current_time
+    state: AttachmentState = attrs.field(default=AttachmentState.CONNECTING, init=False)
+    since: float | None = attrs.field(default=None, init=False)
+    """When it came into this state; none if it has not run yet."""
+    retry_at: float | None = attrs.field(default=None, init=False)
+    """When it goes on, backing off or parked."""
+    last_error: str = attrs.field(default="", init=False)
+    """Why it is backing off or parked, or why it was the last time."""
+    running_turns: int = attrs.field(default=0, init=False)
+    waiting_wakes: int = attrs.field(default=0, init=False)
+    finished_turns: int = attrs.field(default=0, init=False)
+    given_up_wakes: int = attrs.field(default=0, init=False)
+    cursor: str = attrs.field(default="", init=False)
+    _told: str = attrs.field(default="", init=False)
+    """The trouble that is in the log since the attachment last worked: once is enough."""
+    _log: structlog.stdlib.BoundLogger = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._log = get_logger("bridge").bind(agent_id=self.agent_id, network_id=self.network_id)
+
+    def connecting(self) -> None:
+        self._enter(AttachmentState.CONNECTING)
+
+    def attached(self) -> None:
+        self._enter(AttachmentState.ATTACHED)
+        self._told = ""
+        self._log.info("attached", cursor=self.cursor)
+
+    def backing_off(self, reason: str, delay_seconds: float) -> None:
+        self._enter(AttachmentState.BACKING_OFF, reason, delay_seconds)
+        tell = self._log.warning if self._is_news(reason) else self._log.debug
+        tell("not attached, trying again", reason=reason, retry_seconds=round(delay_seconds, 1))
+
+    def parked(self, reason: str, delay_seconds: float) -> None:
+        self._enter(AttachmentState.PARKED, reason, delay_seconds)
+        tell = self._log.error if self._is_news(reason) else self._log.debug
+        tell("parked, someone has to change something", reason=reason, retry_seconds=round(delay_seconds))
+
+    def draining(self) -> None:
+        self._enter(AttachmentState.DRAINING)
+        self._log.info("draining", running_turns=self.running_turns, waiting_wakes=self.waiting_wakes)
+
+    def stopped(self) -> None:
+        self._enter(AttachmentState.STOPPED)
+        self._log.info("stopped", cursor=self.cursor)
+
+    def _is_news(self, reason: str) -> bool:
+        told, self._told = self._told, reason
+        return reason != told
+
+    def _enter(self, state: AttachmentState, reason: str = "", delay_seconds: float | None = None) -> None:
+        now = self._now()
+        self.state = state
+        self.since = now
+        self.retry_at = None if delay_seconds is None else now + delay_seconds
+        if reason:
+            self.last_error = reason

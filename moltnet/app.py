@@ -1,0 +1,130 @@
+"""Building a network from its settings: the only place that makes things and connects them.
+
+Resources nest, so leaving the block is the shutdown: reports are written before the journal closes, the journal
+drains before the store does.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from moltnet.attach.endpoint import Gateway
+from moltnet.attach.frames import FrameCache
+from moltnet.attach.registry import Registry
+from moltnet.attach.reports import open_reports
+from moltnet.auth.origin import OriginPolicy
+from moltnet.auth.policy import Authenticator, AuthPolicy
+from moltnet.auth.tokens import StaticToken, TokenTable, token_digest
+from moltnet.broker import Broker
+from moltnet.config.settings import AuthMode, MoltnetConfig, StorageKind
+from moltnet.core.declare import declare
+from moltnet.core.network import NetworkContext
+from moltnet.directory import Directory
+from moltnet.journal import open_journal
+from moltnet.protocol.ids import NetworkId
+from moltnet.protocol.times import WallClock, utc_now
+from moltnet.storage.factory import open_store
+from moltnet.storage.store import Committed, Store
+
+
+@attrs.frozen(eq=False)
+class App:
+    """A running network, without any transport."""
+
+    config: MoltnetConfig
+    context: NetworkContext
+    authenticator: Authenticator
+    origins: OriginPolicy
+    broker: Broker
+    gateway: Gateway
+
+    def drain(self) -> None:
+        """Say goodbye to every reader: attachments get close 1012, streams end. Doing it twice changes nothing."""
+        self.gateway.draining.set()
+        self.broker.end()
+
+
+@asynccontextmanager
+async def open_app(config: MoltnetConfig, clock: WallClock = utc_now) -> AsyncIterator[App]:
+    """Open the store, make it what the file declares, and run the network's services.
+
+    Raises ``StorageError`` if the store can't be opened. Leaving the block ends the services in order; whoever serves
+    the app has ended its connections before.
+    """
+    async with _open_configured_store(config) as store:
+        directory = Directory(config.network.id)
+        directory.load(await store.load_directory())
+        broker = Broker(config.network.id, store, (await store.event_bounds()).newest_seq)
+
+        def publish(committed: Committed) -> None:
+            # Rooms and agents first: who may see an event is decided by what it changed.
+            directory.apply(committed.rooms, committed.agents)
+            broker.publish(committed.records)
+
+        async with open_journal(store, publish) as journal:
+            context = NetworkContext(
+                id=config.network.id,
+                name=config.network.name,
+                policy=_auth_policy(config),
+                store=store,
+                directory=directory,
+                journal=journal,
+                clock=clock,
+                mention_aliases=_mention_aliases(config),
+                debug_events=config.server.debug_events,
+                has_pairings=bool(config.pairings),
+            )
+            await declare(context, config.rooms, config.auth.tokens)
+            async with open_reports(journal) as reports:
+                yield App(
+                    config=config,
+                    context=context,
+                    authenticator=Authenticator(context.policy, _token_table(config), directory.agents_of),
+                    origins=OriginPolicy(frozenset(config.server.allowed_origins)),
+                    broker=broker,
+                    gateway=Gateway(context, broker, Registry(), reports, FrameCache(context.id), trio.Event()),
+                )
+
+
+@asynccontextmanager
+async def _open_configured_store(config: MoltnetConfig) -> AsyncIterator[Store]:
+    storage = config.storage
+    path = storage.sqlite.path if storage.kind is StorageKind.SQLITE and storage.sqlite is not None else None
+    async with open_store(storage.kind, sqlite_path=path, network_id=config.network.id) as store:
+        yield store
+
+
+def _auth_policy(config: MoltnetConfig) -> AuthPolicy:
+    return AuthPolicy(
+        mode=config.auth.mode,
+        public_read=config.auth.public_read,
+        registration=config.auth.agent_registration,
+        human_ingress=config.server.human_ingress,
+        direct_messages=config.server.direct_messages,
+    )
+
+
+def _token_table(config: MoltnetConfig) -> TokenTable:
+    if config.auth.mode is AuthMode.NONE:
+        return TokenTable()
+    return TokenTable(
+        tuple(
+            StaticToken(token.id, token_digest(token.value.reveal()), token.scopes, frozenset(token.agents))
+            for token in config.auth.tokens
+            if token.value is not None
+        )
+    )
+
+
+def _mention_aliases(config: MoltnetConfig) -> Mapping[str, frozenset[NetworkId]]:
+    """What may stand left of the colon in ``@network:agent``: our id and name, and each pairing's."""
+    aliases: dict[str, set[NetworkId]] = {}
+    for name in (config.network.id, config.network.name):
+        aliases.setdefault(name, set()).add(config.network.id)
+    for pairing in config.pairings:
+        for name in (pairing.id, pairing.remote_network_id, pairing.remote_network_name):
+            if name.strip() and pairing.remote_network_id:
+                aliases.setdefault(name, set()).add(NetworkId(pairing.remote_network_id))
+    return {name: frozenset(networks) for name, networks in aliases.items()}

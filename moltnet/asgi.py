@@ -1,0 +1,77 @@
+"""The ASGI application: ``hypercorn -k trio moltnet.asgi:app`` serves the network that the environment configures.
+
+The lifespan opens the network and holds it open; HTTP goes to Quart, ``/v1/attach`` straight to the gateway.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import attrs
+from quart_trio import QuartTrio
+
+from moltnet.app import App, open_app
+from moltnet.config.problems import ConfigError
+from moltnet.config.server import load_server_config
+from moltnet.core.errors import NotFound
+from moltnet.http.api import make_api
+from moltnet.http.attach import Message, Receive, Send, refuse, serve_attach
+from moltnet.log import configure, get_logger
+from moltnet.protocol.errors import ErrorCode
+from moltnet.protocol.ids import new_request_id
+from moltnet.storage.store import StorageError
+
+log = get_logger("server")
+ATTACH_PATH = "/v1/attach"
+OpenApp = Callable[[], AbstractAsyncContextManager[App]]
+
+
+@attrs.define(eq=False)
+class MoltnetAsgi:
+    """An ASGI 3 application. ``open`` makes the network when the lifespan starts."""
+
+    open: OpenApp
+    app: App | None = attrs.field(init=False, default=None)
+    _quart: QuartTrio | None = attrs.field(init=False, default=None)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if self.app is None or self._quart is None:
+            raise RuntimeError("the server must support the ASGI lifespan protocol, which opens the network")
+        if scope["type"] == "http":
+            await self._quart(scope, receive, send)  # type: ignore[arg-type]  # ASGI messages are plain mappings here
+        elif scope["path"] == ATTACH_PATH:
+            await serve_attach(self.app, scope, receive, send)
+        else:
+            await receive()
+            await refuse(send, NotFound(ErrorCode.UNKNOWN_ROUTE, "there is no such route"), new_request_id())
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()  # lifespan.startup
+        try:
+            async with self.open() as app:
+                self.app, self._quart = app, make_api(app)
+                await send({"type": "lifespan.startup.complete"})
+                await receive()  # lifespan.shutdown
+                app.drain()
+        except (ConfigError, StorageError) as error:
+            log.critical("the network can't be opened", reason=str(error))
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        finally:
+            self.app = self._quart = None
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+@asynccontextmanager
+async def _open_from_environment() -> AsyncIterator[App]:
+    config = load_server_config(None, os.environ, Path.cwd())
+    configure(format=config.log.format.value, level=config.log.level.value)
+    async with open_app(config) as app:
+        yield app
+
+
+app = MoltnetAsgi(_open_from_environment)

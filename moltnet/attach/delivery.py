@@ -1,0 +1,84 @@
+"""What an event means to one attachment: is it a wake, and which reports follow (attach protocol §7, §8). Pure."""
+
+from collections.abc import Callable
+
+import attrs
+
+from moltnet.protocol.codec import decode
+from moltnet.protocol.events import AgentEvent, Event, EventType
+from moltnet.protocol.ids import EventId, NetworkId, new_event_id
+from moltnet.protocol.messages import Target
+from moltnet.protocol.times import Timestamp
+from moltnet.storage.records import EventRecord
+
+REASON_DM = "dm"
+REASON_MENTION = "mention"
+
+
+@attrs.frozen
+class AttachedAgent:
+    """Whom the reports of an attachment are about."""
+
+    network_id: NetworkId
+    agent_id: str
+    fqid: str
+    name: str
+
+
+def wake_reason(record: EventRecord, fqid: str) -> str | None:
+    """Why a message wakes the agent, or ``None``. An agent's own messages never do."""
+    if record.type != EventType.MESSAGE_CREATED or fqid not in record.addressed or record.sender == fqid:
+        return None
+    return REASON_DM if record.direct_id else REASON_MENTION
+
+
+@attrs.frozen
+class Reporter:
+    """Makes the ``agent.*`` events of one attachment."""
+
+    agent: AttachedAgent
+    now: Callable[[], Timestamp]
+    debug: bool = False
+
+    def connected(self) -> Event:
+        return self._event(EventType.AGENT_CONNECTED, reason="attachment_ready" if self.debug else "")
+
+    def disconnected(self, reason: str) -> Event:
+        return self._event(EventType.AGENT_DISCONNECTED, reason=reason if self.debug else "")
+
+    def wake_delivered(self, record: EventRecord) -> Event:
+        return self._wake(EventType.AGENT_WAKE_DELIVERED, record)
+
+    def wake_failed(self, record: EventRecord, error: str) -> Event:
+        return self._wake(EventType.AGENT_WAKE_FAILED, record, error)
+
+    def _wake(self, kind: EventType, record: EventRecord, error: str = "") -> Event:
+        message = decode(record.wire, Event).message
+        return self._event(
+            kind,
+            reason=wake_reason(record, self.agent.fqid) or "",
+            message_id=record.message_id,
+            target=None if message is None else message.target,
+            error=error,
+        )
+
+    def _event(
+        self, kind: EventType, *, reason: str = "", message_id: str = "", target: Target | None = None, error: str = ""
+    ) -> Event:
+        agent = self.agent
+        return Event(
+            id=EventId(new_event_id()),
+            type=kind,
+            network_id=agent.network_id,
+            created_at=self.now(),
+            agent=AgentEvent(
+                agent_id=agent.agent_id,
+                network_id=agent.network_id,
+                fqid=agent.fqid,
+                name=agent.name,
+                message_id=message_id,
+                reason=reason,
+                target=target,
+                error=error,
+            ),
+        )

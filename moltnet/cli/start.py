@@ -1,0 +1,107 @@
+"""``moltnet start``: run the server in the foreground."""
+
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import trio
+
+from moltnet.app import open_app
+from moltnet.cli.exit_codes import ExitCode
+from moltnet.config.problems import ConfigError
+from moltnet.config.server import load_server_config
+from moltnet.config.settings import AuthMode, MoltnetConfig
+from moltnet.log import configure, get_logger
+from moltnet.serving import CannotListen, open_sockets, serve, stop_on_signals
+from moltnet.storage.store import StorageError
+
+log = get_logger("server")
+
+
+@click.command(
+    epilog="Examples:\n\n  moltnet start\n\n  MOLTNET_CONFIG=./Moltnet moltnet start",
+)
+def start() -> None:
+    """Run the server of the network that ./Moltnet (or MOLTNET_CONFIG) describes.
+
+    Without any config file it runs a network on 127.0.0.1:8787 that is open to everybody on this machine. SIGINT or
+    SIGTERM stops it after saying goodbye to everybody; a second one stops it at once.
+    """
+    try:
+        config = load_server_config(None, os.environ, Path.cwd())
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.USAGE)
+    configure(format=config.log.format.value, level=config.log.level.value)
+    for notice in config.notices:
+        log.warning(notice)
+    try:
+        trio.run(_run, config)
+    except* (CannotListen, StorageError) as group:
+        for failure in _leaves(group):
+            click.echo(f"moltnet: {failure}", err=True)
+        sys.exit(ExitCode.SERVER)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves
+
+
+async def _run(config: MoltnetConfig) -> None:
+    async with stop_on_signals() as stop, open_app(config) as app, trio.open_nursery() as nursery:
+        sockets = open_sockets(config.server.listen_addr)
+        # What exists now lives as long as the process; fewer passes over it keep pauses short.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+
+        async def serve_until_stopped(task_status: trio.TaskStatus[list[str]]) -> None:
+            await serve(app, sockets, stop=stop, task_status=task_status)
+
+        urls: list[str] = await nursery.start(serve_until_stopped)
+        log.info("serving", network_id=config.network.id, urls=urls, storage=config.storage.kind)
+        click.echo(welcome(config, urls))
+
+
+def welcome(config: MoltnetConfig, urls: Sequence[str]) -> str:
+    """What to open and type next, for whoever started this."""
+    url = _reachable(urls[0]) if urls else ""
+    room = config.rooms[0].id if config.rooms else "general"
+    lines = [
+        "",
+        f"  {config.network.name} ({config.network.id}) is running.",
+        "",
+        f"  Console   {url}/console/",
+        f"  API       {url}/v1/network",
+        "",
+    ]
+    if config.auth.mode is AuthMode.NONE and config.server.human_ingress and config.rooms:
+        body = (
+            f'{{"target":{{"kind":"room","room_id":"{room}"}},"from":{{"type":"human","id":"you"}},'
+            '"parts":[{"kind":"text","text":"Hello"}]}'
+        )
+        lines += [
+            f"  Say something in the room {room}:",
+            f"    curl {url}/v1/messages -d '{body}'",
+            "  Read it:",
+            f"    curl {url}/v1/rooms/{room}/messages",
+            "  Watch everything as it happens:",
+            f"    curl -N {url}/v1/events/stream",
+            "  See two agents talk, in another terminal:",
+            "    moltnet demo",
+        ]
+    lines += ["", "  Ctrl-C stops it.", ""]
+    return "\n".join(lines)
+
+
+def _reachable(url: str) -> str:
+    """A bound address as somebody on this machine would type it."""
+    for everywhere in ("//0.0.0.0:", "//[::]:"):
+        url = url.replace(everywhere, "//127.0.0.1:")
+    return url

@@ -1,0 +1,35 @@
+"""Agents and their registration."""
+
+from quart import Blueprint, Response
+
+from moltnet.app import App
+from moltnet.core import agents
+from moltnet.http.answers import json_answer, read_body
+from moltnet.http.auth import Gate
+from moltnet.http.parameters import page_request
+from moltnet.http.rooms import LIST, READ
+from moltnet.protocol.agents import RegisterAgentRequest
+
+
+def agents_routes(app: App) -> Blueprint:
+    routes = Blueprint("agents", __name__)
+    gate = Gate(app)
+    context, connected = app.context, app.gateway.registry.is_connected
+
+    @routes.get("/v1/agents")
+    async def list_agents() -> Response:
+        _, viewer = gate.reader(*LIST)
+        return json_answer(agents.list_agents(context, viewer, page_request(members=True), connected))
+
+    @routes.get("/v1/agents/<path:agent_id>")
+    async def show_agent(agent_id: str) -> Response:
+        _, viewer = gate.reader(*READ)
+        return json_answer(agents.show_agent(context, agent_id.strip(), viewer, connected))
+
+    @routes.post("/v1/agents/register")
+    async def register() -> Response:
+        claims = gate.claims()
+        registration, created = await agents.register_agent(context, await read_body(RegisterAgentRequest), claims)
+        return json_answer(registration, 201 if created else 200)
+
+    return routes

@@ -1,0 +1,104 @@
+"""``GET /v1/attach``: the WebSocket gateway, straight on ASGI.
+
+Without a framework in between, a peer's close code arrives, a disconnect is an answer to ``receive`` instead of a
+cancellation, and an idle attachment holds less memory.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import attrs
+import trio
+
+from moltnet.app import App
+from moltnet.attach.link import CloseCode, LinkClosed
+from moltnet.auth.claims import Claims, CredentialKind
+from moltnet.auth.tokens import InvalidCredential
+from moltnet.config.settings import AuthMode, Registration, Scope
+from moltnet.core.access import require
+from moltnet.core.errors import Forbidden, Refused, Unauthenticated
+from moltnet.http.envelope import STATUS, error_body
+from moltnet.protocol.errors import ErrorCode
+from moltnet.protocol.ids import accepted_request_id, new_request_id
+
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+_GONE = 1006
+
+
+@attrs.define(eq=False)
+class AsgiLink:
+    """An accepted ASGI WebSocket."""
+
+    _receive: Receive
+    _send: Send
+    _open: bool = attrs.field(init=False, default=True)
+
+    async def send(self, text: str) -> None:
+        if self._open:
+            await self._send({"type": "websocket.send", "bytes": None, "text": text})
+        # Once the peer is gone, the server's send neither waits nor fails.
+        await trio.lowlevel.checkpoint()
+
+    async def receive(self) -> str | bytes:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self._open = False
+            raise LinkClosed(message.get("code") or _GONE)
+        text: str | None = message.get("text")
+        if text is not None:
+            return text
+        data: bytes = message["bytes"]
+        return data
+
+    async def close(self, code: CloseCode, reason: str) -> None:
+        if self._open:
+            self._open = False
+            # A close frame takes 125 bytes, two of them for the code.
+            short = reason.encode()[:120].decode(errors="ignore")
+            await self._send({"type": "websocket.close", "code": int(code), "reason": short})
+
+
+async def serve_attach(app: App, scope: Message, receive: Receive, send: Send) -> None:
+    """Check credential and origin, accept, and run the attachment until it ends."""
+    headers = _headers(scope)
+    await receive()  # websocket.connect
+    try:
+        claims = _attach_claims(app, headers.get("authorization"))
+        if not app.origins.permits(headers.get("origin")):
+            raise Forbidden(ErrorCode.ORIGIN_FORBIDDEN, "this origin may not open attachments; see allowed_origins")
+    except Refused as error:
+        request_id = accepted_request_id(headers.get("x-request-id")) or new_request_id()
+        await refuse(send, error, request_id)
+        return
+    await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+    await app.gateway.serve(AsgiLink(receive, send), claims)
+
+
+def _attach_claims(app: App, authorization: str | None) -> Claims:
+    """Who attaches (attach protocol §1). Raises ``Unauthenticated``, ``Forbidden``."""
+    try:
+        claims = app.authenticator.authenticate(authorization)
+    except InvalidCredential as error:
+        raise Unauthenticated(ErrorCode.INVALID_TOKEN, str(error)) from None
+    policy = app.context.policy
+    anonymous_may_claim = policy.effective_registration is Registration.OPEN and policy.mode is not AuthMode.NONE
+    if not (claims.kind is CredentialKind.ANONYMOUS and anonymous_may_claim):
+        require(claims, Scope.ATTACH)
+    return claims
+
+
+def _headers(scope: Message) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+async def refuse(send: Send, error: Refused, request_id: str) -> None:
+    """Answer an upgrade with an ordinary HTTP error instead of a WebSocket."""
+    status = STATUS[type(error)]
+    headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode())]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    body = error_body(error.code, error.message, request_id)
+    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,51 @@
+"""Threads and direct conversations."""
+
+from quart import Blueprint, Response
+
+from moltnet.app import App
+from moltnet.core import history
+from moltnet.core.access import Viewer
+from moltnet.core.errors import Unauthenticated
+from moltnet.http.answers import json_answer
+from moltnet.http.auth import Gate
+from moltnet.http.parameters import page_request
+from moltnet.http.rooms import READ
+from moltnet.protocol.errors import ErrorCode
+
+
+def conversations_routes(app: App) -> Blueprint:
+    routes = Blueprint("conversations", __name__)
+    gate = Gate(app)
+    context = app.context
+
+    def participant() -> Viewer:
+        """A caller who may have direct conversations: the public has none."""
+        _, viewer = gate.reader(*READ)
+        if not viewer.all_conversations and not viewer.agents:
+            raise Unauthenticated(ErrorCode.UNAUTHORIZED, "direct conversations need a token")
+        return viewer
+
+    @routes.get("/v1/threads/<thread_id>")
+    async def show_thread(thread_id: str) -> Response:
+        _, viewer = gate.reader(*READ)
+        return json_answer(await history.readable_thread(context, thread_id.strip(), viewer))
+
+    @routes.get("/v1/threads/<thread_id>/messages")
+    async def thread_messages(thread_id: str) -> Response:
+        _, viewer = gate.reader(*READ)
+        return json_answer(await history.thread_messages(context, thread_id.strip(), viewer, page_request()))
+
+    @routes.get("/v1/dms")
+    async def list_directs() -> Response:
+        return json_answer(await history.list_directs(context, participant(), page_request()))
+
+    @routes.get("/v1/dms/<direct_id>")
+    async def show_direct(direct_id: str) -> Response:
+        return json_answer(await history.readable_direct(context, direct_id.strip(), participant()))
+
+    @routes.get("/v1/dms/<direct_id>/messages")
+    async def direct_messages(direct_id: str) -> Response:
+        viewer = participant()
+        return json_answer(await history.direct_messages(context, direct_id.strip(), viewer, page_request()))
+
+    return routes

@@ -1,0 +1,93 @@
+"""``GET /v1/events/stream``: committed events as server-sent events (HTTP API §5).
+
+A stream is a subscription, so one that is read slowly is served from the store and holds no queue here.
+"""
+
+from collections.abc import AsyncIterator
+
+import attrs
+import trio
+from quart import Blueprint, Response, request
+
+from moltnet.app import App
+from moltnet.broker import Position, StreamEnded
+from moltnet.core.access import Viewer, can_see
+from moltnet.http.auth import Gate
+from moltnet.http.rooms import READ
+from moltnet.log import get_logger
+from moltnet.protocol import limits
+from moltnet.protocol.ids import is_id
+from moltnet.storage.records import EventRecord
+from moltnet.storage.store import StorageError
+
+log = get_logger("events")
+KEEP_ALIVE = b": keep-alive\n\n"
+
+
+def events_routes(app: App) -> Blueprint:
+    routes = Blueprint("events", __name__)
+    gate = Gate(app)
+
+    @routes.get("/v1/events/stream")
+    async def stream() -> Response:
+        _, viewer = gate.reader(*READ)
+        position = await app.broker.locate(_cursor(), app.context.clock())
+        if request.method == "HEAD":
+            return _answer(b"")
+        return _answer(EventStream(app, viewer, position).chunks())
+
+    return routes
+
+
+def _answer(body: bytes | AsyncIterator[bytes]) -> Response:
+    answer = Response(body, content_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+    # A stream has no end: without this the framework would cut it after a minute.
+    answer.timeout = None
+    return answer
+
+
+def _cursor() -> str:
+    """The event to resume after: an unusable header falls through to the query, an unusable query to live."""
+    candidates = (request.headers.get("Last-Event-ID", ""), request.args.get("last_event_id", ""))
+    return next((cursor.strip() for cursor in candidates if is_id(cursor.strip())), "")
+
+
+@attrs.define(eq=False)
+class EventStream:
+    """One reader. What it may see is decided for each event, so who loses a room loses its events at once."""
+
+    app: App
+    viewer: Viewer
+    position: Position
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Bytes to write, until the server drains. No scope stays open across a ``yield``."""
+        yield b": stream-open\n\n"
+        if self.position.gap is not None:
+            yield _frame(self.position.gap)
+        subscription = self.app.broker.subscribe(self.position.seq)
+        quiet_until = trio.current_time() + limits.SSE_KEEP_ALIVE_SECONDS
+        while True:
+            chunk = b""
+            try:
+                with trio.move_on_at(quiet_until) as waiting:
+                    chunk = b"".join(_frame(record) for record in await subscription.receive() if self._sees(record))
+            except StreamEnded:
+                return
+            except StorageError as error:
+                log.warning("stream ended", reason=str(error))
+                return
+            if waiting.cancelled_caught:
+                chunk = KEEP_ALIVE
+            if chunk:
+                yield chunk
+                quiet_until = trio.current_time() + limits.SSE_KEEP_ALIVE_SECONDS
+            # Once the peer is gone, writing neither waits nor fails: this loop must not keep the others from running.
+            await trio.lowlevel.checkpoint()
+
+    def _sees(self, record: EventRecord) -> bool:
+        return can_see(self.viewer, record, self.app.context.policy, self.app.context.directory)
+
+
+def _frame(record: EventRecord) -> bytes:
+    return f"id: {record.id}\nevent: {record.type}\ndata: ".encode() + record.wire + b"\n\n"

@@ -1,0 +1,55 @@
+"""Rooms, their members, messages and threads."""
+
+from quart import Blueprint, Response
+
+from moltnet.app import App
+from moltnet.config.settings import Scope
+from moltnet.core import history, rooms
+from moltnet.http.answers import json_answer, read_body
+from moltnet.http.auth import Gate
+from moltnet.http.parameters import page_request
+from moltnet.protocol.rooms import CreateRoomRequest, UpdateRoomMembersRequest
+
+READ = (Scope.OBSERVE, Scope.ADMIN)
+LIST = (*READ, Scope.PAIR)
+
+
+def rooms_routes(app: App) -> Blueprint:
+    routes = Blueprint("rooms", __name__)
+    gate = Gate(app)
+    context = app.context
+
+    @routes.get("/v1/rooms")
+    async def list_rooms() -> Response:
+        claims, viewer = gate.reader(*LIST)
+        return json_answer(rooms.list_rooms(context, claims, viewer, page_request()))
+
+    @routes.post("/v1/rooms")
+    async def create_room() -> Response:
+        gate.require(Scope.ADMIN)
+        return json_answer(await rooms.create_room(context, await read_body(CreateRoomRequest)), 201)
+
+    @routes.get("/v1/rooms/<room_id>")
+    async def show_room(room_id: str) -> Response:
+        claims, viewer = gate.reader(*READ)
+        room = rooms.readable_room(context, room_id.strip(), viewer)
+        return json_answer(rooms.with_access(context, room, claims, viewer))
+
+    @routes.patch("/v1/rooms/<room_id>/members")
+    async def update_members(room_id: str) -> Response:
+        gate.require(Scope.ADMIN)
+        return json_answer(
+            await rooms.update_members(context, room_id.strip(), await read_body(UpdateRoomMembersRequest))
+        )
+
+    @routes.get("/v1/rooms/<room_id>/messages")
+    async def room_messages(room_id: str) -> Response:
+        _, viewer = gate.reader(*READ)
+        return json_answer(await history.room_messages(context, room_id.strip(), viewer, page_request()))
+
+    @routes.get("/v1/rooms/<room_id>/threads")
+    async def room_threads(room_id: str) -> Response:
+        _, viewer = gate.reader(*READ)
+        return json_answer(await history.list_threads(context, room_id.strip(), viewer, page_request()))
+
+    return routes

@@ -1,0 +1,137 @@
+"""Our own runner: listening sockets, Hypercorn on them, signals, and a polite end (style: drain).
+
+Plain ``hypercorn -k trio moltnet.asgi:app`` serves the same application. What only this runner adds: it says goodbye to
+attachments and streams before the connections are cut, and a peer that stops reading is dropped by the kernel.
+"""
+
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config, Sockets
+from hypercorn.trio.run import worker_serve
+
+from moltnet.app import App
+from moltnet.asgi import MoltnetAsgi
+from moltnet.config.urls import ListenAddress
+from moltnet.log import get_logger
+from moltnet.protocol import limits
+
+log = get_logger("server")
+
+# Accepted connections that wait for us; a burst of a thousand attachments must not be refused by the kernel.
+BACKLOG = 2048
+# Hypercorn shields its writes, so a peer that stops reading could hold a shutdown for ever: the kernel ends it.
+TCP_USER_TIMEOUT_MS = 10_000
+# From the goodbye to cutting what still runs. Longer than the close frame of an attachment may take.
+GRACEFUL_SECONDS = 2 * limits.CLOSE_SECONDS
+KEEP_ALIVE_SECONDS = 60
+# A client may send its whole day through one connection.
+KEEP_ALIVE_REQUESTS = 1_000_000_000
+
+
+class CannotListen(Exception):
+    """The address is in use, or not ours to use."""
+
+
+def open_sockets(address: ListenAddress) -> list[socket.socket]:
+    """Bound, listening sockets. An empty host means all addresses. Raises ``CannotListen``."""
+    wanted = _families(address)
+    sockets: list[socket.socket] = []
+    port = address.port
+    try:
+        for family, where in wanted:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setblocking(False)
+            sock.bind((where, port))
+            # Port 0 lets the kernel choose; the next family then takes the same port.
+            port = sock.getsockname()[1]
+            sock.listen(BACKLOG)
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        raise CannotListen(f"can't listen on {address}: {error.strerror or error}") from error
+    return sockets
+
+
+def _families(address: ListenAddress) -> Sequence[tuple[socket.AddressFamily, str]]:
+    if not address.host:
+        every: list[tuple[socket.AddressFamily, str]] = [(socket.AF_INET, "0.0.0.0")]
+        return [*every, (socket.AF_INET6, "::")] if socket.has_dualstack_ipv6() else every
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise CannotListen(f"can't listen on {address}: {error.strerror or error}") from error
+    return list(dict.fromkeys((family, str(where[0])) for family, _, _, _, where in found))
+
+
+def _hypercorn_config() -> Config:
+    config = Config()
+    config.backlog = BACKLOG
+    config.graceful_timeout = GRACEFUL_SECONDS
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+    config.keep_alive_max_requests = KEEP_ALIVE_REQUESTS
+    config.websocket_max_message_size = limits.MAX_FRAME_BYTES
+    config.include_server_header = False
+    # Its lines about listening repeat ours; its errors go through our handlers, format and mask.
+    errors = logging.getLogger("moltnet.hypercorn")
+    errors.setLevel(logging.WARNING)
+    config.errorlog = errors
+    return config
+
+
+async def serve(
+    app: App,
+    sockets: Sequence[socket.socket],
+    *,
+    stop: trio.Event,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until ``stop`` is set, then drain: no new connections, goodbye to readers, end of what still runs.
+
+    Starts with the URLs it listens on. Cancelled, it ends without the goodbye.
+    """
+
+    async def drain() -> None:
+        await stop.wait()
+        log.info("draining", attachments=len(app.gateway.registry))
+        app.drain()
+
+    await worker_serve(
+        ASGIWrapper(MoltnetAsgi(partial(nullcontext, app))),  # type: ignore[arg-type]  # ASGI messages are plain mappings here
+        _hypercorn_config(),
+        sockets=Sockets(secure_sockets=[], insecure_sockets=list(sockets), quic_sockets=[]),
+        shutdown_trigger=drain,
+        task_status=task_status,
+    )
+
+
+@asynccontextmanager
+async def stop_on_signals() -> AsyncIterator[trio.Event]:
+    """An event that SIGINT or SIGTERM sets. A second signal cancels the block."""
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+
+        async def watch(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                task_status.started()
+                async for _ in signals:
+                    if stop.is_set():
+                        nursery.cancel_scope.cancel(reason="second signal")
+                    stop.set()
+
+        await nursery.start(watch)
+        yield stop
+        nursery.cancel_scope.cancel(reason="the block is done")

@@ -1,0 +1,219 @@
+"""The store on SQLite: one file, one server process, durable with every commit.
+
+How connections and threads are used stands in ``sqlite_database``, the writing side in ``sqlite_batch``.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from moltnet.protocol.ids import DirectId, NetworkId, RoomId, ThreadId
+from moltnet.protocol.pages import PageRequest
+from moltnet.protocol.rooms import DirectConversation, Thread
+from moltnet.protocol.times import format_timestamp, utc_now
+from moltnet.storage import limits
+from moltnet.storage.commands import AnyCommand
+from moltnet.storage.pages import id_page, message_page, replay_page
+from moltnet.storage.records import DirectoryContents, EventBounds, EventRecord, History, StoredPage
+from moltnet.storage.sql import rows
+from moltnet.storage.sql import sqlite_statements as statements
+from moltnet.storage.sql.sqlite_batch import commit_batch, found
+from moltnet.storage.sql.sqlite_database import SqliteDatabase, open_database
+from moltnet.storage.sql.sqlite_files import free_bytes
+from moltnet.storage.store import Committed, StorageError, StorageFull, Store, UnknownCursor, WrongNetwork
+
+_NETWORK_ID: Final = "network_id"
+_WRITE_PROBE: Final = "write_probe"
+# Greater than every seq: a page without a cursor ends before it.
+_END: Final = 2**63 - 1
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path, network_id: NetworkId) -> AsyncIterator[Store]:
+    """The store of ``network_id`` in the database at ``path``, which is created if it is missing.
+
+    Raises ``StoreInUse``, ``SchemaUnsupported``, ``WrongNetwork``, ``StorageError``.
+    """
+    async with open_database(path) as database:
+        yield await sqlite_store(database, network_id)
+
+
+async def sqlite_store(database: SqliteDatabase, network_id: NetworkId) -> "SqliteStore":
+    """The store in an open database, which belongs to the first network that it was opened for.
+
+    Raises ``WrongNetwork``, ``StorageError``.
+    """
+    owner = await database.write(partial(_claim, network_id=network_id))
+    if owner != network_id:
+        raise WrongNetwork(
+            f'{database.path} holds network "{owner}", but the configuration names "{network_id}": every address in it '
+            "holds the old id, so set network.id back or choose another path"
+        )
+    return SqliteStore(network_id, database)
+
+
+@attrs.define(eq=False)
+class SqliteStore:
+    """A ``Store`` over open connections. Each method is one transaction in a thread."""
+
+    network_id: NetworkId
+    database: SqliteDatabase
+
+    async def commit(self, commands: Sequence[AnyCommand]) -> Committed:
+        if not commands:
+            await trio.lowlevel.checkpoint()
+            return Committed(())
+        return await self.database.write(partial(commit_batch, commands=commands, network_id=self.network_id))
+
+    async def load_directory(self) -> DirectoryContents:
+        return await self.database.read(self._directory)
+
+    async def event_bounds(self) -> EventBounds:
+        return await self.database.read(_event_bounds)
+
+    async def event_seq(self, event_id: str) -> int | None:
+        return await self.database.read(partial(_event_seq, event_id=event_id))
+
+    async def events_after(self, seq: int, limit: int) -> Sequence[EventRecord]:
+        return await self.database.read(partial(self._events_after, seq=seq, limit=limit))
+
+    async def message_page(self, history: History, page: PageRequest) -> StoredPage:
+        return await self.database.read(partial(_message_page, history=history, page=page))
+
+    async def thread(self, thread_id: ThreadId) -> Thread | None:
+        return await self.database.read(partial(self._thread, thread_id=thread_id))
+
+    async def threads(self, room_id: RoomId, page: PageRequest) -> tuple[Sequence[Thread], bool]:
+        return await self.database.read(partial(self._threads, room_id=room_id, page=page))
+
+    async def direct(self, direct_id: DirectId) -> DirectConversation | None:
+        return await self.database.read(partial(self._direct, direct_id=direct_id))
+
+    async def directs(
+        self, page: PageRequest, participants: Sequence[str] | None
+    ) -> tuple[Sequence[DirectConversation], bool]:
+        work = self._all_directs if participants is None else partial(self._directs_of, participants=participants)
+        return await self.database.read(partial(work, page=page))
+
+    async def check_writable(self) -> None:
+        await self.database.write(self._probe)
+
+    # In a thread
+
+    def _probe(self, connection: sqlite3.Connection) -> None:
+        connection.execute(statements.PUT_META, (_WRITE_PROBE, format_timestamp(utc_now())))
+        # A small write may find room in the log when the disk has none left; a file that was removed takes writes.
+        try:
+            free = free_bytes(self.database.path)
+        except OSError as error:
+            raise StorageError(f"{self.database.path} is gone: {error.strerror}") from error
+        if free < limits.MIN_FREE_BYTES:
+            raise StorageFull(f"only {free} bytes are free where {self.database.path} is")
+
+    def _directory(self, connection: sqlite3.Connection) -> DirectoryContents:
+        return DirectoryContents(
+            tuple(rows.stored_room(row, self.network_id) for row in connection.execute(statements.LOAD_ROOMS)),
+            tuple(rows.stored_agent(row, self.network_id) for row in connection.execute(statements.LOAD_AGENTS)),
+        )
+
+    def _events_after(self, connection: sqlite3.Connection, seq: int, limit: int) -> Sequence[EventRecord]:
+        records = connection.execute(statements.SELECT_EVENTS_AFTER, (seq, limit))
+        return replay_page((rows.event_record(row, self.network_id) for row in records), limit)
+
+    def _thread(self, connection: sqlite3.Connection, thread_id: ThreadId) -> Thread | None:
+        for row in found(connection, statements.SELECT_THREADS, [thread_id]):
+            return rows.thread(row, self.network_id)
+        return None
+
+    def _threads(
+        self, connection: sqlite3.Connection, room_id: RoomId, page: PageRequest
+    ) -> tuple[Sequence[Thread], bool]:
+        cursor = page.before or page.after
+        if cursor and not _exists(connection, statements.SELECT_ROOM_HAS_THREAD, room_id, cursor):
+            raise UnknownCursor(cursor)
+        text = statements.SELECT_THREADS_BEFORE if page.before else statements.SELECT_THREADS_AFTER
+        threads = connection.execute(text, (room_id, cursor, page.limit + 1))
+        return id_page([rows.thread(row, self.network_id) for row in threads], page)
+
+    def _direct(self, connection: sqlite3.Connection, direct_id: DirectId) -> DirectConversation | None:
+        for row in found(connection, statements.SELECT_DIRECTS, [direct_id]):
+            return rows.direct(row, self.network_id)
+        return None
+
+    def _all_directs(
+        self, connection: sqlite3.Connection, page: PageRequest
+    ) -> tuple[Sequence[DirectConversation], bool]:
+        cursor = page.before or page.after
+        if cursor and not _exists(connection, statements.SELECT_DIRECT_EXISTS, cursor):
+            raise UnknownCursor(cursor)
+        text = statements.SELECT_DIRECTS_BEFORE if page.before else statements.SELECT_DIRECTS_AFTER
+        directs = connection.execute(text, (cursor, page.limit + 1))
+        return id_page([rows.direct(row, self.network_id) for row in directs], page)
+
+    def _directs_of(
+        self, connection: sqlite3.Connection, participants: Sequence[str], page: PageRequest
+    ) -> tuple[Sequence[DirectConversation], bool]:
+        cursor = page.before or page.after
+        if cursor and not any(
+            _exists(connection, statements.SELECT_PARTICIPANT_IN, participant, cursor) for participant in participants
+        ):
+            raise UnknownCursor(cursor)
+        text = statements.SELECT_PARTICIPANT_BEFORE if page.before else statements.SELECT_PARTICIPANT_AFTER
+        # The page is among the first of each participant: nobody's whole list is read.
+        ids = {
+            direct_id
+            for participant in participants
+            for (direct_id,) in connection.execute(text, (participant, cursor, page.limit + 1))
+        }
+        nearest = sorted(ids, reverse=bool(page.before))[: page.limit + 1]
+        directs = {
+            row[0]: rows.direct(row, self.network_id) for row in found(connection, statements.SELECT_DIRECTS, nearest)
+        }
+        return id_page([directs[direct_id] for direct_id in nearest], page)
+
+
+def _claim(connection: sqlite3.Connection, network_id: NetworkId) -> str:
+    """The network that the database belongs to: ``network_id`` if it belonged to none."""
+    row = connection.execute(statements.SELECT_META, (_NETWORK_ID,)).fetchone()
+    if row is not None:
+        return str(row[0])
+    connection.execute(statements.PUT_META, (_NETWORK_ID, network_id))
+    return network_id
+
+
+def _event_bounds(connection: sqlite3.Connection) -> EventBounds:
+    oldest = connection.execute(statements.SELECT_OLDEST_EVENT).fetchone()
+    newest = connection.execute(statements.SELECT_NEWEST_EVENT).fetchone()
+    return EventBounds(0, 0) if oldest is None else EventBounds(oldest[0], newest[0], oldest[1], newest[1])
+
+
+def _event_seq(connection: sqlite3.Connection, event_id: str) -> int | None:
+    row = connection.execute(statements.SELECT_EVENT_SEQ, (event_id,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _message_page(connection: sqlite3.Connection, history: History, page: PageRequest) -> StoredPage:
+    texts = statements.SELECT_HISTORY[history.kind]
+    cursor = page.after or page.before
+    place = _END
+    if cursor:
+        row = connection.execute(texts.place, (history.id, cursor)).fetchone()
+        if row is None:
+            raise UnknownCursor(cursor)
+        (place,) = row
+    text = texts.newer if page.after else texts.older
+    return message_page(connection.execute(text, (history.id, place, page.limit + 1)), page)
+
+
+def _direct_id(direct: DirectConversation) -> DirectId:
+    return direct.id
+
+
+def _exists(connection: sqlite3.Connection, text: str, *values: str) -> bool:
+    return connection.execute(text, values).fetchone() is not None

@@ -1,0 +1,106 @@
+"""One batch on SQLite: load what it depends on, let ``plan`` decide, write what changed. Runs in the writer's thread.
+
+Few statements, and few steps of each: a step gives the interpreter lock away, and a busy event loop is slow to return
+it.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import orjson
+
+from moltnet.protocol.ids import DirectId, NetworkId, RoomId, event_id_of_message
+from moltnet.protocol.rooms import DirectConversation
+from moltnet.storage.commands import AnyCommand
+from moltnet.storage.facts import Facts, Needs, needs
+from moltnet.storage.plan import Changes, plan
+from moltnet.storage.records import StoredMessage, StoredRoom
+from moltnet.storage.sql import rows
+from moltnet.storage.sql import sqlite_statements as statements
+from moltnet.storage.sql.rows import Row
+from moltnet.storage.store import Committed
+
+
+def commit_batch(connection: sqlite3.Connection, commands: Sequence[AnyCommand], network_id: NetworkId) -> Committed:
+    """What ``Store.commit`` promises, inside the caller's transaction."""
+    facts = _load_facts(connection, needs(commands), network_id)
+    # The planner updates the facts; what was there before tells which members and participants are new.
+    known_rooms, known_directs = dict(facts.rooms), dict(facts.directs)
+    planned = plan(commands, facts, network_id)
+    changes = planned.changes
+    _write_changes(connection, changes, known_rooms, known_directs)
+    return Committed(
+        planned.outcomes, tuple(changes.records), tuple(changes.rooms.values()), tuple(changes.agents.values())
+    )
+
+
+def found(connection: sqlite3.Connection, text: str, keys: Collection[str]) -> Iterator[Row]:
+    """The rows of a statement that takes a list of keys; it is not run for an empty one."""
+    if keys:
+        yield from connection.execute(text, (orjson.dumps(list(keys)).decode(),))
+
+
+def _load_facts(connection: sqlite3.Connection, wanted: Needs, network_id: NetworkId) -> Facts:
+    (newest_seq,) = connection.execute(statements.SELECT_NEWEST_SEQ).fetchone()
+    facts = Facts(newest_seq)
+    for message_id, digest in found(connection, statements.SELECT_KNOWN_MESSAGES, wanted.messages):
+        facts.messages[message_id] = StoredMessage(event_id_of_message(message_id), digest)
+    for row in found(connection, statements.SELECT_THREADS, wanted.threads):
+        thread = rows.thread(row, network_id)
+        facts.threads[thread.id] = thread
+    for row in found(connection, statements.SELECT_DIRECTS, wanted.directs):
+        direct = rows.direct(row, network_id)
+        facts.directs[direct.id] = direct
+    facts.posted_rooms.update(
+        room_id for (room_id,) in found(connection, statements.SELECT_LIVE_ROOM_IDS, wanted.posted_rooms)
+    )
+    for row in found(connection, statements.SELECT_ROOMS, wanted.rooms):
+        stored = rows.stored_room(row[1:], network_id)
+        if row[0]:
+            facts.removed_rooms.add(stored.room.id)
+        else:
+            facts.rooms[stored.room.id] = stored
+    for row in found(connection, statements.SELECT_AGENTS, wanted.agents):
+        agent = rows.stored_agent(row, network_id)
+        facts.agents[agent.id] = agent
+    return facts
+
+
+def _write_changes(
+    connection: sqlite3.Connection,
+    changes: Changes,
+    known_rooms: Mapping[RoomId, StoredRoom],
+    known_directs: Mapping[DirectId, DirectConversation],
+) -> None:
+    # Parents before children: foreign keys are checked row by row.
+    statements.PUT_ROOMS.run(connection, map(rows.room_row, changes.rooms.values()))
+    for room_id, stored in changes.rooms.items():
+        known = known_rooms.get(room_id)
+        _write_members(connection, stored, () if known is None else known.room.members)
+    statements.PUT_AGENTS.run(connection, map(rows.agent_row, changes.agents.values()))
+    statements.PUT_THREADS.run(connection, map(rows.thread_row, changes.threads.values()))
+    statements.PUT_DIRECTS.run(connection, map(rows.direct_row, changes.directs.values()))
+    statements.INSERT_PARTICIPANTS.run(connection, _new_participants(changes, known_directs))
+    bodies = {row.seq for row in changes.messages}
+    statements.INSERT_EVENTS.run(
+        connection, (rows.event_row(record, holds_message=record.seq in bodies) for record in changes.records)
+    )
+    statements.INSERT_MESSAGES.run(connection, map(rows.message_row, changes.messages))
+
+
+def _write_members(connection: sqlite3.Connection, stored: StoredRoom, known: Sequence[str]) -> None:
+    wanted, before = set(stored.room.members), set(known)
+    gone = before - wanted
+    if gone:
+        connection.execute(statements.DELETE_MEMBERS, (stored.room.id, orjson.dumps(list(gone)).decode()))
+    statements.INSERT_MEMBERS.run(connection, ((stored.room.id, member) for member in sorted(wanted - before)))
+
+
+def _new_participants(
+    changes: Changes, known_directs: Mapping[DirectId, DirectConversation]
+) -> Iterator[tuple[str, str]]:
+    # Nobody ever leaves a direct conversation.
+    for direct_id, direct in changes.directs.items():
+        known = known_directs.get(direct_id)
+        before = set() if known is None else set(known.participant_ids)
+        yield from ((direct_id, participant) for participant in direct.participant_ids if participant not in before)

@@ -1,0 +1,192 @@
+"""The connections of an SQLite database and the threads that they are used from.
+
+One connection writes, a few others read beside it. What is read and written is ``sqlite.py``'s business.
+"""
+
+import errno
+import sqlite3
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+import attrs
+import trio
+
+from moltnet.protocol.times import utc_now
+from moltnet.storage import limits
+from moltnet.storage.sql.migrate import load_migrations, migrate, schema_version
+from moltnet.storage.sql.sqlite_files import database_lock, make_private_directory, make_private_files, real_path
+from moltnet.storage.store import SchemaUnsupported, StorageError, StorageFull
+
+Result = TypeVar("Result")
+Work = Callable[[sqlite3.Connection], Result]
+
+# STRICT tables came with this version.
+_OLDEST_SQLITE: Final = (3, 37, 0)
+# A quota, a file size limit and a full disk below the log's index report a failed write or a failed growth.
+_NO_ROOM: Final = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}
+)
+_NO_ROOM_EXTENDED: Final = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+_PRIMARY_CODE: Final = 0xFF
+
+
+@asynccontextmanager
+async def open_database(
+    path: Path, *, busy_timeout_ms: int = limits.SQLITE_BUSY_TIMEOUT_MS
+) -> AsyncIterator["SqliteDatabase"]:
+    """Lock, create and migrate the database at ``path``; leaving the block closes it, whatever is cancelled.
+
+    Raises ``StoreInUse``, ``SchemaUnsupported``, ``StorageError``.
+    """
+    database = await trio.to_thread.run_sync(_open, real_path(path), busy_timeout_ms)
+    try:
+        yield database
+    finally:
+        with trio.CancelScope(shield=True):
+            await database.aclose()
+
+
+@attrs.define(eq=False)
+class SqliteDatabase:
+    """Open connections. A unit of work is a function of a connection; it runs in a thread, in one transaction."""
+
+    path: Path
+    writer: sqlite3.Connection
+    readers: tuple[sqlite3.Connection, ...]
+    _resources: ExitStack
+    _idle_readers: deque[sqlite3.Connection] = attrs.field(init=False)
+    _write_limiter: trio.CapacityLimiter = attrs.field(init=False, factory=lambda: trio.CapacityLimiter(1))
+    _read_limiter: trio.CapacityLimiter = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._idle_readers = deque(self.readers)
+        self._read_limiter = trio.CapacityLimiter(len(self.readers))
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Run ``work`` and commit what it wrote; if it raises, nothing was written.
+
+        Cancelled before its turn, it does not run; once started it finishes, bounded by the busy timeout. Raises
+        ``StorageFull``, ``StorageError``, and whatever ``work`` raises.
+        """
+        return await trio.to_thread.run_sync(_transact, self.writer, work, limiter=self._write_limiter)
+
+    async def read(self, work: Work[Result]) -> Result:
+        """Run ``work`` on one consistent state of the database, beside the writer.
+
+        Cancelled, its caller goes on at once; the thread ends by itself and its connection is not used before.
+        """
+        return await trio.to_thread.run_sync(self._read, work, abandon_on_cancel=True, limiter=self._read_limiter)
+
+    async def aclose(self) -> None:
+        """Wait for the threads, then close everything. The log is merged into the database file."""
+        for reader in self.readers:
+            reader.interrupt()  # nobody waits for these reads any more
+        for _ in self.readers:
+            await self._read_limiter.acquire_on_behalf_of(object())
+        await self._write_limiter.acquire_on_behalf_of(object())
+        await trio.to_thread.run_sync(self._resources.close)
+
+    def _read(self, work: Work[Result]) -> Result:
+        # Taken and given back in the thread itself, which may outlive its caller. The limiter counts the same.
+        connection = self._idle_readers.pop()
+        try:
+            with translated_errors():
+                connection.execute("BEGIN")
+                try:
+                    return work(connection)
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+        finally:
+            self._idle_readers.append(connection)
+
+
+def _transact(connection: sqlite3.Connection, work: Work[Result]) -> Result:
+    with translated_errors():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            # Some failures have already ended the transaction.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """The one place where SQLite's errors become ours. A violated constraint is a bug and stays what it is."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.NotSupportedError):
+        raise
+    except sqlite3.DatabaseError as error:
+        code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if code == sqlite3.SQLITE_NOTADB:
+            raise SchemaUnsupported("the file is not an SQLite database") from error
+        if code & _PRIMARY_CODE in _NO_ROOM or code in _NO_ROOM_EXTENDED:
+            raise StorageFull(f"the database can't be written to: {error}") from error
+        raise StorageError(f"the database failed: {error}") from error
+
+
+def _open(path: Path, busy_timeout_ms: int) -> SqliteDatabase:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        needed = ".".join(str(number) for number in _OLDEST_SQLITE)
+        raise StorageError(f"SQLite {sqlite3.sqlite_version} is too old: {needed} is the oldest that has what we use")
+    with ExitStack() as opened:
+        try:
+            make_private_directory(path.parent)
+            opened.enter_context(database_lock(path))
+            make_private_files(path)
+        except OSError as error:
+            kind = StorageFull if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT) else StorageError
+            raise kind(f"can't open {path}: {error.strerror}") from error
+        try:
+            with translated_errors():
+                writer = opened.enter_context(closing(_open_writer(path, busy_timeout_ms)))
+                migrate(writer, load_migrations("sqlite"), utc_now())
+                readers = tuple(
+                    opened.enter_context(closing(_open_reader(path, busy_timeout_ms)))
+                    for _ in range(limits.SQLITE_READERS)
+                )
+        except StorageError as error:
+            raise type(error)(f"{path}: {error}") from error
+        return SqliteDatabase(path, writer, readers, opened.pop_all())
+
+
+def _open_writer(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
+    with ExitStack() as opened:
+        connection = opened.enter_context(closing(_connect(path, "rw", busy_timeout_ms, limits.SQLITE_CACHE_KIB)))
+        # A foreign database is refused before the first pragma that would change its file.
+        schema_version(connection)
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StorageError(f"the file system of {path.parent} does not support SQLite's write-ahead log")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {limits.SQLITE_CHECKPOINT_PAGES}")
+        opened.pop_all()
+        return connection
+
+
+def _open_reader(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
+    return _connect(path, "ro", busy_timeout_ms, limits.SQLITE_READER_CACHE_KIB)
+
+
+def _connect(path: Path, mode: str, busy_timeout_ms: int, cache_kib: int) -> sqlite3.Connection:
+    """A connection with everything set that SQLite keeps per connection. Transactions are begun by hand."""
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}",
+        uri=True,
+        timeout=busy_timeout_ms / 1000,
+        isolation_level=None,
+        check_same_thread=False,  # a limiter sees to it that one thread uses it at a time
+        cached_statements=limits.SQLITE_CACHED_STATEMENTS,
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+    return connection

@@ -1,0 +1,81 @@
+"""The files of an SQLite database: private to their owner, in a directory left as it was, for one server at a time."""
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from moltnet.storage.store import StoreInUse
+
+PRIVATE_FILE: Final = 0o600
+PRIVATE_DIRECTORY: Final = 0o700
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+# Whoever may read one of these reads messages.
+_SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
+
+
+def real_path(path: Path) -> Path:
+    """One name per database: two links to one file must meet at one lock."""
+    return path.expanduser().resolve()
+
+
+def make_private_directory(directory: Path) -> None:
+    """Create what is missing, for the owner only. What exists is not ours to change. Raises ``OSError``."""
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+        _sync_directory(each.parent)
+
+
+def make_private_files(path: Path) -> None:
+    """Create the database file if it is missing, and shut others out of all that exist. Raises ``OSError``.
+
+    Called before SQLite opens the file: closing any descriptor of it later would drop SQLite's own locks. SQLite gives
+    the files that it makes beside it the same mode.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE))
+    for suffix in _SUFFIXES:
+        file = path.with_name(path.name + suffix)
+        if file.exists() and file.stat().st_mode & _OTHERS:
+            file.chmod(file.stat().st_mode & ~_OTHERS & 0o777)
+
+
+@contextmanager
+def database_lock(path: Path) -> Iterator[None]:
+    """Hold ``<path>.lock``. The kernel lets go of it when the process ends, however it ends.
+
+    Raises ``StoreInUse`` if another server holds it, ``OSError``. The file stays: removing it would let two servers
+    lock two files of one name.
+    """
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+            raise StoreInUse(
+                f"{path} is in use by {f'process {holder}' if holder else 'another process'}: an SQLite database "
+                "serves one server process; stop the other one, or use PostgreSQL to run several"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(lock)
+
+
+def free_bytes(path: Path) -> int:
+    """What this process may still write to the file system of ``path``."""
+    system = os.statvfs(path)
+    return system.f_bavail * system.f_frsize
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

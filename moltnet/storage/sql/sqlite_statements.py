@@ -1,0 +1,134 @@
+"""The SQL of the SQLite store. A test asks SQLite how it would run each text named ``SELECT_…``: none may read a table.
+
+A list of keys is one JSON parameter, so that one compiled statement serves any number of them.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from moltnet.protocol.messages import TargetKind
+from moltnet.storage.limits import SQLITE_ROWS_PER_INSERT
+from moltnet.storage.sql import rows
+from moltnet.storage.sql.rows import Row
+
+
+@attrs.frozen
+class Insert:
+    """An INSERT of any number of rows in as few steps as possible; ``on_conflict`` is its last clause."""
+
+    table: str
+    columns: Sequence[str]
+    on_conflict: str = ""
+
+    def run(self, connection: sqlite3.Connection, new_rows: Iterable[Row]) -> None:
+        """Rows go in blocks whose sizes are powers of two, so that few different texts are compiled."""
+        waiting = list(new_rows)
+        start, size = 0, SQLITE_ROWS_PER_INSERT
+        while start < len(waiting):
+            while size > len(waiting) - start:
+                size //= 2
+            block = waiting[start : start + size]
+            connection.execute(self.text(size), [value for row in block for value in row])
+            start += size
+
+    def text(self, size: int) -> str:
+        """The statement for ``size`` rows."""
+        row = f"({', '.join('?' * len(self.columns))})"
+        values = ", ".join([row] * size)
+        return f"INSERT INTO {self.table} ({', '.join(self.columns)}) VALUES {values} {self.on_conflict}"
+
+
+def _replacing(*columns: str) -> str:
+    return "ON CONFLICT (id) DO UPDATE SET " + ", ".join(f"{column} = excluded.{column}" for column in columns)
+
+
+INSERT_EVENTS: Final = Insert("events", rows.EVENT_COLUMNS)
+INSERT_MESSAGES: Final = Insert("messages", rows.MESSAGE_COLUMNS)
+# What is not replaced never changes: whose room a thread is in, when an agent was registered.
+PUT_THREADS: Final = Insert("threads", rows.THREAD_COLUMNS, _replacing("message_count", "last_message_at"))
+PUT_DIRECTS: Final = Insert("dms", rows.DIRECT_COLUMNS, _replacing("message_count", "last_message_at"))
+INSERT_PARTICIPANTS: Final = Insert("dm_participants", ("dm_id", "participant_id"))
+PUT_ROOMS: Final = Insert("rooms", rows.ROOM_COLUMNS, f"{_replacing(*rows.ROOM_COLUMNS[1:])}, removed_at = NULL")
+INSERT_MEMBERS: Final = Insert("room_members", ("room_id", "member_id"))
+PUT_AGENTS: Final = Insert("agents", rows.AGENT_COLUMNS, _replacing("display_name", "credential_key", "updated_at"))
+DELETE_MEMBERS: Final = "DELETE FROM room_members WHERE room_id = ? AND member_id IN (SELECT value FROM json_each(?))"
+PUT_META: Final = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+SELECT_META: Final = "SELECT value FROM meta WHERE key = ?"
+
+_KEYS: Final = "(SELECT value FROM json_each(?))"
+
+
+def _columns(names: Iterable[str], table: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in names)
+
+
+_MEMBERS: Final = "(SELECT json_group_array(member_id) FROM room_members WHERE room_id = rooms.id)"
+_PARTICIPANTS: Final = "(SELECT json_group_array(participant_id) FROM dm_participants WHERE dm_id = dms.id)"
+_THREAD: Final = _columns(rows.THREAD_COLUMNS, "threads")
+_DIRECT: Final = f"{_columns(rows.DIRECT_COLUMNS, 'dms')}, {_PARTICIPANTS}"
+_ROOM: Final = f"{_columns(rows.ROOM_COLUMNS, 'rooms')}, {_MEMBERS}"
+_AGENT: Final = _columns(rows.AGENT_COLUMNS, "agents")
+
+# What a batch depends on.
+SELECT_NEWEST_SEQ: Final = "SELECT coalesce(max(seq), 0) FROM events"
+SELECT_KNOWN_MESSAGES: Final = f"SELECT id, digest FROM messages WHERE id IN {_KEYS}"
+SELECT_THREADS: Final = f"SELECT {_THREAD} FROM threads WHERE id IN {_KEYS}"
+SELECT_DIRECTS: Final = f"SELECT {_DIRECT} FROM dms WHERE id IN {_KEYS}"
+SELECT_LIVE_ROOM_IDS: Final = f"SELECT id FROM rooms WHERE id IN {_KEYS} AND removed_at IS NULL"
+SELECT_ROOMS: Final = f"SELECT removed_at IS NOT NULL, {_ROOM} FROM rooms WHERE id IN {_KEYS}"
+SELECT_AGENTS: Final = f"SELECT {_AGENT} FROM agents WHERE id IN {_KEYS}"
+
+# The directory is loaded whole, once.
+LOAD_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NULL ORDER BY id"
+LOAD_AGENTS: Final = f"SELECT {_AGENT} FROM agents ORDER BY id"
+
+# The log.
+SELECT_OLDEST_EVENT: Final = "SELECT seq, id FROM events ORDER BY seq LIMIT 1"
+SELECT_NEWEST_EVENT: Final = "SELECT seq, id FROM events ORDER BY seq DESC LIMIT 1"
+SELECT_EVENT_SEQ: Final = "SELECT seq FROM events WHERE id = ?"
+SELECT_EVENTS_AFTER: Final = (
+    f"SELECT {_columns(rows.EVENT_COLUMNS, 'events')}, messages.body FROM events "
+    "LEFT JOIN messages ON messages.seq = events.seq WHERE events.seq > ? ORDER BY events.seq LIMIT ?"
+)
+
+
+@attrs.frozen
+class HistoryStatements:
+    """Reading one kind of conversation: the place of a message in it, and the messages on either side of a place."""
+
+    place: str
+    older: str
+    newer: str
+
+
+def _history(kind: TargetKind, column: str) -> HistoryStatements:
+    # The kind stands in the text: only so does SQLite see that the kind's partial index applies.
+    conversation = f"target_kind = '{kind}' AND {column} = ?"
+    messages = f"SELECT id, body FROM messages WHERE {conversation}"
+    return HistoryStatements(
+        place=f"SELECT seq FROM messages WHERE {conversation} AND id = ?",
+        older=f"{messages} AND seq < ? ORDER BY seq DESC LIMIT ?",
+        newer=f"{messages} AND seq > ? ORDER BY seq LIMIT ?",
+    )
+
+
+SELECT_HISTORY: Final[Mapping[TargetKind, HistoryStatements]] = {
+    TargetKind.ROOM: _history(TargetKind.ROOM, "room_id"),
+    TargetKind.THREAD: _history(TargetKind.THREAD, "thread_id"),
+    TargetKind.DM: _history(TargetKind.DM, "dm_id"),
+}
+
+# Lists by id.
+SELECT_ROOM_HAS_THREAD: Final = "SELECT 1 FROM threads WHERE room_id = ? AND id = ?"
+SELECT_THREADS_AFTER: Final = f"SELECT {_THREAD} FROM threads WHERE room_id = ? AND id > ? ORDER BY id LIMIT ?"
+SELECT_THREADS_BEFORE: Final = f"SELECT {_THREAD} FROM threads WHERE room_id = ? AND id < ? ORDER BY id DESC LIMIT ?"
+SELECT_DIRECT_EXISTS: Final = "SELECT 1 FROM dms WHERE id = ?"
+SELECT_DIRECTS_AFTER: Final = f"SELECT {_DIRECT} FROM dms WHERE id > ? ORDER BY id LIMIT ?"
+SELECT_DIRECTS_BEFORE: Final = f"SELECT {_DIRECT} FROM dms WHERE id < ? ORDER BY id DESC LIMIT ?"
+_OF_PARTICIPANT: Final = "SELECT dm_id FROM dm_participants WHERE participant_id = ?"
+SELECT_PARTICIPANT_IN: Final = f"{_OF_PARTICIPANT} AND dm_id = ?"
+SELECT_PARTICIPANT_AFTER: Final = f"{_OF_PARTICIPANT} AND dm_id > ? ORDER BY dm_id LIMIT ?"
+SELECT_PARTICIPANT_BEFORE: Final = f"{_OF_PARTICIPANT} AND dm_id < ? ORDER BY dm_id DESC LIMIT ?"
