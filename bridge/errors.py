@@ -3,6 +3,9 @@
 Failures of turns are in `bridge.runtimes.runtime`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ConnectionLost(Exception):
     """The connection ended or could not be made, in a way that passes: connect again, later."""
@@ -30,3 +33,19 @@ class Incompatible(AttachRefused):
 
 class StateInUse(Exception):
     """Another process runs this attachment: its state directory is locked."""
+
+
+@contextmanager
+def single_error() -> Iterator[None]:
+    """Around nurseries in a context manager of ours: an exception that is alone in its groups leaves them.
+
+    A nursery puts the exception of the block that we yield to into a group, and nobody outside expects one. Several
+    exceptions stay a group, so that a bug is never hidden.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from error.__cause__

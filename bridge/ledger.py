@@ -1,8 +1,9 @@
 """What an attachment has done, kept on disk: where to resume, and which turns were begun or finished.
 
-Three facts, in one small file that is replaced whole:
+A few facts, in one small file that is replaced whole:
 
-    cursor     everything received up to this event is finished
+    cursor     everything received up to this event is finished, or kept
+    kept       the very first wake, if it was the first event: there is no cursor to receive it again by
     finished   wakes that are finished although something before them is not
     started    wakes whose turn was begun and not finished, each with the number of its attempts
 
@@ -30,6 +31,7 @@ from bridge.errors import StateInUse
 from moltnet.config.files import create_directories, read_file, write_private
 from moltnet.log import get_logger
 from moltnet.protocol.codec import decode, encode, wire
+from moltnet.protocol.events import Event
 
 log = get_logger("bridge.ledger")
 
@@ -47,6 +49,7 @@ class LedgerFile:
     owner: str
     version: str = attrs.field(default=VERSION, metadata=wire(always=True))
     cursor: str = attrs.field(default="", metadata=wire(always=True))
+    kept: Event | None = None
     finished: tuple[str, ...] = attrs.field(default=(), metadata=wire(always=True))
     started: dict[str, int] = attrs.field(factory=dict, metadata=wire(always=True))
 
@@ -67,19 +70,23 @@ class _Entry:
     event_id: str
     end: str
     finished: bool = False
+    passed: bool = True
+    """The present connection has delivered it, or something after it, and so will not deliver it again."""
 
 
 @attrs.define(eq=False)
 class Ledger:
     """The ledger of one attachment. Made by `open_ledger`.
 
-    Wakes are told in the order of the server's log; after a reconnect the server starts again behind the cursor, so
-    `rewind` is called first.
+    Events are told in the order of the server's log. A new connection starts again behind the cursor: `rewind` comes
+    first.
     """
 
     owner: str
     _save: Save
     cursor: str = ""
+    kept: Event | None = None
+    """A wake that only we have; whoever opens the ledger has to see to it."""
     _started: dict[str, int] = attrs.field(factory=dict)
     _finished_before: dict[str, None] = attrs.field(factory=dict)
     """Finished in an earlier process; each becomes an entry when it is delivered again."""
@@ -93,28 +100,33 @@ class Ledger:
     _saving: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
 
-    def rewind(self) -> None:
-        """A new connection begins: what comes now comes after the cursor."""
+    def rewind(self) -> str:
+        """A connection begins. Returns the cursor to resume after.
+
+        What comes next comes after it, in part again. So nothing is forgotten from now on, finished or not, before it
+        has come again.
+        """
         self._place = None
+        for entry in self._entries:
+            entry.passed = False
+        return self.cursor
 
     def receive(self, event_id: str, cursor: str) -> Standing:
         """A wake was delivered. It is not finished before `finish`."""
         entry = self._by_id.get(event_id)
-        if entry is not None:
-            self._place = entry
-            return Standing.FINISHED if entry.finished else Standing.ONGOING
-        # An event that became visible between two connections may belong before others that are known.
-        index = 0 if self._place is None else self._entries.index(self._place) + 1
-        entry = _Entry(event_id, cursor, finished=event_id in self._finished_before)
-        self._finished_before.pop(event_id, None)
-        self._entries.insert(index, entry)
-        self._by_id[event_id] = entry
-        self._place = entry
+        known = entry is not None
+        if entry is None:
+            entry = _Entry(event_id, cursor, finished=event_id in self._finished_before)
+            self._finished_before.pop(event_id, None)
+            # An event that became visible between two connections may belong before others that are known.
+            self._entries.insert(0 if self._place is None else self._entries.index(self._place) + 1, entry)
+            self._by_id[event_id] = entry
+        self._pass(entry)
         if entry.finished:
             self._advance()
             self._note_change()
             return Standing.FINISHED
-        return Standing.NEW
+        return Standing.ONGOING if known else Standing.NEW
 
     def ignore(self, cursor: str) -> None:
         """An event was delivered that wakes nobody. Saved within `limits.LEDGER_LAG_SECONDS`."""
@@ -123,6 +135,17 @@ class Ledger:
         else:
             self._place.end = cursor
         self._note_change()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was ever received: the first event has to be told with `begin`."""
+        return not self.cursor
+
+    async def begin(self, cursor: str, wake: Event | None) -> None:
+        """The first event ever; `wake` is it, if it wakes. Recorded durably. Raises `OSError`."""
+        self.cursor, self.kept = cursor, wake
+        self._note_change()
+        await self.save()
 
     def attempts(self, event_id: str) -> int:
         """How often the turn of this wake was started and did not finish, crashes included."""
@@ -158,6 +181,8 @@ class Ledger:
         """
         for event_id in event_ids:
             self._started.pop(event_id, None)
+            if self.kept is not None and self.kept.id == event_id:
+                self.kept = None
             if (entry := self._by_id.get(event_id)) is not None:
                 entry.finished = True
         self._advance()
@@ -187,11 +212,19 @@ class Ledger:
         self._version += 1
         self._changed.set()
 
+    def _pass(self, entry: _Entry) -> None:
+        """This connection is at `entry`. What it left out before that, it will not deliver any more."""
+        for earlier in self._entries:
+            earlier.passed = True
+            if earlier is entry:
+                break
+        self._place = entry
+
     def _advance(self) -> None:
         """Move the cursor over what is finished at the front, and forget it."""
         done = 0
         for entry in self._entries:
-            if not entry.finished:
+            if not (entry.finished and entry.passed):
                 break
             done += 1
             self.cursor = entry.end
@@ -205,6 +238,7 @@ class Ledger:
         return LedgerFile(
             owner=self.owner,
             cursor=self.cursor,
+            kept=self.kept,
             finished=tuple(finished[-limits.MAX_FINISHED_BEYOND_CURSOR :]),
             started=dict(self._started),
         )
@@ -229,7 +263,7 @@ async def open_ledger(state_dir: Path, owner: str) -> AsyncIterator[Ledger]:
         async def save(data: bytes) -> None:
             await trio.to_thread.run_sync(write_private, path, data)
 
-        ledger = Ledger(owner, save, file.cursor, dict(file.started), dict.fromkeys(file.finished))
+        ledger = Ledger(owner, save, file.cursor, file.kept, dict(file.started), dict.fromkeys(file.finished))
         try:
             yield ledger
         finally:

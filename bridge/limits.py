@@ -61,6 +61,7 @@ SESSION_LOCK_TRIES: Final = 250
 UPGRADE_SECONDS: Final = 45.0
 WRITE_SECONDS: Final = 10.0
 PREFLIGHT_SECONDS: Final = 15.0
+RECEIVE_BYTES: Final = 64 * KIB
 # The reference's delays between two tries.
 RECONNECT_BASE_SECONDS: Final = 0.5
 RECONNECT_CAP_SECONDS: Final = 15.0
@@ -84,6 +85,8 @@ MAX_WAITING_BYTES: Final = 8 * MIB
 # One batch, so one prompt. A model's context is a few hundred KiB of text, and should not be filled by one wake.
 MAX_BATCH_WAKES: Final = 32
 MAX_BATCH_BYTES: Final = 256 * KIB
+# What a wake costs beside its body.
+WAKE_HEADER_BYTES: Final = 1 * KIB
 # Starts of one turn that ended in failure or in a crash of the node. The delays add up to about five minutes, which
 # outlives the usual disturbance of a model's service.
 MAX_TURN_ATTEMPTS: Final = 6

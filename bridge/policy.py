@@ -42,13 +42,17 @@ class Ignored(StrEnum):
 
 @attrs.frozen
 class Wake:
-    """An event that starts a turn. `cursor` settles it with the server, `event_id` recognises it when it comes
-    again."""
+    """An event that starts a turn. `cursor` settles it with the server, `event_id` knows it when it comes again.
+
+    What waits for a turn must not hold a MiB each, so `message` is without its parts and `body` is what a prompt shows
+    of them (`bridge.render`).
+    """
 
     event_id: EventId
     cursor: str
     message: Message
     reason: WakeReason
+    body: str
 
 
 def judge(config: AttachmentConfig, event: Event) -> WakeReason | Ignored:

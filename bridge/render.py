@@ -59,9 +59,9 @@ def render_prompt(conversation: Conversation, agent_id: str, wakes: Sequence[Wak
     return "\n".join(lines) + "\n"
 
 
-def body_bytes(message: Message) -> int:
-    """About how much of a prompt the message takes."""
-    return sum(len(line) + 1 for line in _body_lines(message))
+def render_body(message: Message) -> str:
+    """The content of a message as a prompt shows it: every line prefixed, at most `limits.MAX_SHOWN_BODY_BYTES`."""
+    return "\n".join(_body_lines(message))
 
 
 def _conversation_lines(conversation: Conversation, agent_id: str, message: Message) -> Iterator[str]:
@@ -95,11 +95,10 @@ def _wake_lines(wake: Wake, repeated: Collection[str]) -> Iterator[str]:
         yield _REPEATED
     yield ""
     yield "Message:"
-    yield from _body_lines(message)
+    yield wake.body
 
 
 def _body_lines(message: Message) -> Iterator[str]:
-    """The content, every line prefixed, at most `limits.MAX_SHOWN_BODY_BYTES` and a line that says so."""
     left_bytes = limits.MAX_SHOWN_BODY_BYTES
     empty = True
     for line in (line for part in message.parts for line in _part_lines(part)):

@@ -19,6 +19,7 @@ CORPUS: Final = Path(__file__).parent / "corpus"
 DEFAULT_SECONDS: Final = 30.0
 MAX_KEPT_INPUTS: Final = 4096
 """New outcomes stop being news at some point; this bounds the memory of a campaign of days."""
+MAX_SHRINKING_INPUTS: Final = 10_000
 _INPUTS_PER_LOOK_AT_THE_CLOCK: Final = 64
 
 
@@ -98,7 +99,7 @@ def record(target: Target, failure: Failure, corpus: Path = CORPUS) -> Path:
     return path
 
 
-def main(targets: Sequence[Target], arguments: Sequence[str] | None = None) -> int:
+def main(targets: Sequence[Target], arguments: Sequence[str] | None = None, *, corpus: Path = CORPUS) -> int:
     """The command line of a target, or of all: 0 if nothing broke, 1 if something did."""
     parser = argparse.ArgumentParser(description="Look for inputs that break an invariant.")
     parser.add_argument("--seconds", type=float, default=DEFAULT_SECONDS, help="for each target (default: %(default)s)")
@@ -107,28 +108,30 @@ def main(targets: Sequence[Target], arguments: Sequence[str] | None = None) -> i
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
     failed = 0
     for target in targets:
-        outcome = run_campaign(target, seeds(target), random.Random(seed), until(options.seconds))
+        outcome = run_campaign(target, seeds(target, corpus), random.Random(seed), until(options.seconds))
         result = "nothing broke" if outcome.failure is None else "BROKEN"
         print(f"{target.name}: {outcome.inputs} inputs, {outcome.kinds} kinds of outcome, seed {seed}: {result}")
         if outcome.failure is not None:
             failed = 1
             traceback.print_exception(outcome.failure.error)
-            print(f"the input is in {record(target, outcome.failure)}", file=sys.stderr)
+            print(f"the input is in {record(target, outcome.failure, corpus)}", file=sys.stderr)
     return failed
 
 
 def _shrunk(target: Target, failure: Failure) -> Failure:
-    """The same failure with less input: cut pieces out as long as the same kind of error comes."""
-    size = len(failure.data) // 2
-    while size:
-        for start in range(0, len(failure.data), size):
-            data = failure.data[:start] + failure.data[start + size :]
-            try:
-                target.check(data)
-            except Exception as error:
-                if type(error) is type(failure.error):
-                    failure = Failure(data, error)
-                    break
-        else:
-            size //= 2
+    """The same failure with less input: pieces are cut out as long as the same kind of error comes."""
+    size, start = max(1, len(failure.data) // 2), 0
+    for _ in range(MAX_SHRINKING_INPUTS):
+        if start >= len(failure.data):
+            if size == 1:
+                break
+            size, start = size // 2, 0
+        data = failure.data[:start] + failure.data[start + size :]
+        try:
+            target.check(data)
+        except Exception as error:
+            if type(error) is type(failure.error):
+                failure = Failure(data, error)
+                continue
+        start += size
     return failure

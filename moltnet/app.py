@@ -18,7 +18,7 @@ from moltnet.auth.origin import OriginPolicy
 from moltnet.auth.policy import Authenticator, AuthPolicy
 from moltnet.auth.tokens import StaticToken, TokenTable, token_digest
 from moltnet.broker import Broker
-from moltnet.config.settings import AuthMode, MoltnetConfig, StorageKind
+from moltnet.config.settings import AuthMode, MoltnetConfig
 from moltnet.core.declare import declare
 from moltnet.core.network import NetworkContext
 from moltnet.directory import Directory
@@ -48,52 +48,58 @@ class App:
 
 @asynccontextmanager
 async def open_app(config: MoltnetConfig, clock: WallClock = utc_now) -> AsyncIterator[App]:
-    """Open the store, make it what the file declares, and run the network's services.
+    """Open the configured store and run a network on it.
 
-    Raises ``StorageError`` if the store can't be opened. Leaving the block ends the services in order; whoever serves
+    Raises ``StorageError`` if the store can't be opened. Leaving the block ends everything in order; whoever serves
     the app has ended its connections before.
     """
-    async with _open_configured_store(config) as store:
-        directory = Directory(config.network.id)
-        directory.load(await store.load_directory())
-        broker = Broker(config.network.id, store, (await store.event_bounds()).newest_seq)
-
-        def publish(committed: Committed) -> None:
-            # Rooms and agents first: who may see an event is decided by what it changed.
-            directory.apply(committed.rooms, committed.agents)
-            broker.publish(committed.records)
-
-        async with open_journal(store, publish) as journal:
-            context = NetworkContext(
-                id=config.network.id,
-                name=config.network.name,
-                policy=_auth_policy(config),
-                store=store,
-                directory=directory,
-                journal=journal,
-                clock=clock,
-                mention_aliases=_mention_aliases(config),
-                debug_events=config.server.debug_events,
-                has_pairings=bool(config.pairings),
-            )
-            await declare(context, config.rooms, config.auth.tokens)
-            async with open_reports(journal) as reports:
-                yield App(
-                    config=config,
-                    context=context,
-                    authenticator=Authenticator(context.policy, _token_table(config), directory.agents_of),
-                    origins=OriginPolicy(frozenset(config.server.allowed_origins)),
-                    broker=broker,
-                    gateway=Gateway(context, broker, Registry(), reports, FrameCache(context.id), trio.Event()),
-                )
+    storage = config.storage
+    path = None if storage.sqlite is None else storage.sqlite.path
+    async with (
+        open_store(storage.kind, sqlite_path=path, network_id=config.network.id) as store,
+        open_app_on(store, config, clock) as app,
+    ):
+        yield app
 
 
 @asynccontextmanager
-async def _open_configured_store(config: MoltnetConfig) -> AsyncIterator[Store]:
-    storage = config.storage
-    path = storage.sqlite.path if storage.kind is StorageKind.SQLITE and storage.sqlite is not None else None
-    async with open_store(storage.kind, sqlite_path=path, network_id=config.network.id) as store:
-        yield store
+async def open_app_on(store: Store, config: MoltnetConfig, clock: WallClock = utc_now) -> AsyncIterator[App]:
+    """Make ``store`` what the file declares, and run the network's services. The store stays the caller's.
+
+    Raises a group with a ``StorageError`` if the store fails meanwhile.
+    """
+    directory = Directory(config.network.id)
+    directory.load(await store.load_directory())
+    broker = Broker(config.network.id, store, (await store.event_bounds()).newest_seq)
+
+    def publish(committed: Committed) -> None:
+        # Rooms and agents first: who may see an event is decided by what it changed.
+        directory.apply(committed.rooms, committed.agents)
+        broker.publish(committed.records)
+
+    async with open_journal(store, publish) as journal:
+        context = NetworkContext(
+            id=config.network.id,
+            name=config.network.name,
+            policy=_auth_policy(config),
+            store=store,
+            directory=directory,
+            journal=journal,
+            clock=clock,
+            mention_aliases=_mention_aliases(config),
+            debug_events=config.server.debug_events,
+            has_pairings=bool(config.pairings),
+        )
+        await declare(context, config.rooms, config.auth.tokens)
+        async with open_reports(journal) as reports:
+            yield App(
+                config=config,
+                context=context,
+                authenticator=Authenticator(context.policy, _token_table(config), directory.agents_of),
+                origins=OriginPolicy(frozenset(config.server.allowed_origins)),
+                broker=broker,
+                gateway=Gateway(context, broker, Registry(), reports, FrameCache(context.id), trio.Event()),
+            )
 
 
 def _auth_policy(config: MoltnetConfig) -> AuthPolicy:

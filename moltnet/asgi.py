@@ -17,7 +17,7 @@ from moltnet.config.server import load_server_config
 from moltnet.core.errors import NotFound
 from moltnet.http.api import make_api
 from moltnet.http.attach import Message, Receive, Send, refuse, serve_attach
-from moltnet.log import configure, get_logger
+from moltnet.log import configure, describe_error, get_logger
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.ids import new_request_id
 from moltnet.storage.store import StorageError
@@ -57,19 +57,22 @@ class MoltnetAsgi:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()  # lifespan.shutdown
                 app.drain()
-        except (ConfigError, StorageError) as error:
-            log.critical("the network can't be opened", reason=str(error))
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
+        except* (ConfigError, StorageError) as group:
+            reason = describe_error(group)
+            log.critical("the network can't be opened", reason=reason)
+            await send({"type": "lifespan.startup.failed", "message": reason})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
         finally:
             self.app = self._quart = None
-        await send({"type": "lifespan.shutdown.complete"})
 
 
 @asynccontextmanager
 async def _open_from_environment() -> AsyncIterator[App]:
     config = load_server_config(None, os.environ, Path.cwd())
     configure(format=config.log.format.value, level=config.log.level.value)
+    for notice in config.notices:
+        log.warning(notice)
     async with open_app(config) as app:
         yield app
 

@@ -139,11 +139,12 @@ class Subscription:
         """
         while True:
             await self._broker.wait_newer(self.seq)
+            published = self._broker.newest_seq
             records = self._broker.recent_after(self.seq, limit)
             if records is None:
                 records = await self._broker.store.events_after(self.seq, limit)
             if records:
                 self.seq = records[-1].seq
                 return records
-            # The log has been pruned up to its end: what is missing will not come.
-            self.seq = max(self.seq, self._broker.newest_seq)
+            # All that was published when we asked has been pruned, and will not come. What came meanwhile will.
+            self.seq = max(self.seq, published)

@@ -13,7 +13,7 @@ import trio
 
 from moltnet.log import get_logger
 from moltnet.protocol import limits
-from moltnet.storage.commands import AnyCommand, Command
+from moltnet.storage.commands import AnyCommand, AppendMessage, Command
 from moltnet.storage.store import Committed, StorageError, Store
 
 Out = TypeVar("Out")
@@ -30,6 +30,11 @@ class _Request:
     command: AnyCommand
     finished: trio.Event = attrs.Factory(trio.Event)
     result: outcome.Outcome[Any] | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What it adds to a transaction; of all commands only messages are large."""
+        return len(self.command.body) if isinstance(self.command, AppendMessage) else 0
 
     def finish(self, result: outcome.Outcome[Any]) -> None:
         self.result = result
@@ -75,12 +80,13 @@ async def _write_batches(requests: trio.MemoryReceiveChannel[_Request], store: S
     # Never cut in the middle of a commit: this ends because the channel closes. The store's own timeouts bound it.
     with trio.CancelScope(shield=True):
         async for first in requests:
-            batch = [first]
-            while len(batch) < limits.MAX_BATCH_COMMANDS:
+            batch, size_bytes = [first], first.size_bytes
+            while len(batch) < limits.MAX_BATCH_COMMANDS and size_bytes < limits.MAX_BATCH_BYTES:
                 try:
                     batch.append(requests.receive_nowait())
                 except (trio.WouldBlock, trio.EndOfChannel):
                     break
+                size_bytes += batch[-1].size_bytes
             await _write(batch, store, publish)
 
 

@@ -63,8 +63,8 @@ class Conversation:
 
     @property
     def target(self) -> str:
-        """How `moltnet send --target` names it: `room:<id>`, `thread:<room id>:<id>` or `dm:<id>`."""
-        return f"{self.kind}:{self.room_id}:{self.id}" if self.kind is TargetKind.THREAD else f"{self.kind}:{self.id}"
+        """How `moltnet send --target` names it: `room:<id>`, `thread:<room id>/<id>` or `dm:<id>`."""
+        return f"{self.kind}:{self.room_id}/{self.id}" if self.kind is TargetKind.THREAD else f"{self.kind}:{self.id}"
 
 
 @attrs.frozen

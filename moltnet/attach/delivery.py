@@ -25,11 +25,25 @@ class AttachedAgent:
     name: str
 
 
-def wake_reason(record: EventRecord, fqid: str) -> str | None:
-    """Why a message wakes the agent, or ``None``. An agent's own messages never do."""
+@attrs.frozen
+class Wake:
+    """A message that wakes the agent: what reports say of it. It does not hold the message, which may be large."""
+
+    reason: str
+    message_id: str
+    target: Target | None
+
+
+def wake_of(record: EventRecord, fqid: str) -> Wake | None:
+    """The wake that an event is for the agent, or ``None``. An agent's own messages never wake it."""
     if record.type != EventType.MESSAGE_CREATED or fqid not in record.addressed or record.sender == fqid:
         return None
-    return REASON_DM if record.direct_id else REASON_MENTION
+    message = decode(record.wire, Event).message
+    return Wake(
+        reason=REASON_DM if record.direct_id else REASON_MENTION,
+        message_id=record.message_id,
+        target=None if message is None else message.target,
+    )
 
 
 @attrs.frozen
@@ -46,21 +60,14 @@ class Reporter:
     def disconnected(self, reason: str) -> Event:
         return self._event(EventType.AGENT_DISCONNECTED, reason=reason if self.debug else "")
 
-    def wake_delivered(self, record: EventRecord) -> Event:
-        return self._wake(EventType.AGENT_WAKE_DELIVERED, record)
+    def wake_delivered(self, wake: Wake) -> Event:
+        return self._wake(EventType.AGENT_WAKE_DELIVERED, wake)
 
-    def wake_failed(self, record: EventRecord, error: str) -> Event:
-        return self._wake(EventType.AGENT_WAKE_FAILED, record, error)
+    def wake_failed(self, wake: Wake, error: str) -> Event:
+        return self._wake(EventType.AGENT_WAKE_FAILED, wake, error)
 
-    def _wake(self, kind: EventType, record: EventRecord, error: str = "") -> Event:
-        message = decode(record.wire, Event).message
-        return self._event(
-            kind,
-            reason=wake_reason(record, self.agent.fqid) or "",
-            message_id=record.message_id,
-            target=None if message is None else message.target,
-            error=error,
-        )
+    def _wake(self, kind: EventType, wake: Wake, error: str = "") -> Event:
+        return self._event(kind, reason=wake.reason, message_id=wake.message_id, target=wake.target, error=error)
 
     def _event(
         self, kind: EventType, *, reason: str = "", message_id: str = "", target: Target | None = None, error: str = ""

@@ -3,10 +3,10 @@
 Tasks of an attachment, all in one nursery; whichever returns first ends it::
 
     serve_attachment
-    ├── read        frames → session → what they mean
-    ├── deliver     subscription → what this agent may see → frames, while the window has room
-    ├── keep_alive  PING, and the end of a silent peer
-    └── goodbye     close 1012 when the server drains
+    ├── read      frames → session → what they mean
+    ├── deliver   subscription → what this agent may see → frames, while the window has room
+    ├── ping      asks for a sign of life
+    └── hang_up   when the server drains, or the peer has been silent for too long
 
 They share the session without a lock: Trio runs one at a time, and nothing of it is touched across an ``await``.
 """
@@ -17,7 +17,7 @@ from contextlib import ExitStack
 import attrs
 import trio
 
-from moltnet.attach.delivery import AttachedAgent, Reporter, wake_reason
+from moltnet.attach.delivery import AttachedAgent, Reporter, Wake, wake_of
 from moltnet.attach.frames import FrameCache
 from moltnet.attach.link import CloseCode, Link, LinkClosed
 from moltnet.attach.registry import Registry
@@ -92,7 +92,11 @@ class Gateway:
             released.enter_context(self.registry.attached(agent_id, self._collision_key(claims, registration)))
             await link.send(
                 session.ready(
-                    agent_id, registration.actor_uid, registration.actor_uri, agent_token=registration.agent_token
+                    agent_id,
+                    registration.actor_uid,
+                    registration.actor_uri,
+                    agent_token=registration.agent_token,
+                    now=trio.current_time(),  # a slow disk is not the peer's silence
                 )
             )
             address = AgentAddress(self.context.id, agent_id)
@@ -125,17 +129,24 @@ async def _identify(link: Link, session: ServerSession) -> Identified:
     with trio.move_on_after(limits.IDENTIFY_SECONDS) as waiting:
         while True:
             for received in session.receive_text(await link.receive(), trio.current_time()):
-                if isinstance(received, Identified):
-                    return received
+                match received:
+                    case Identified():
+                        return received
+                    case PeerError(text=text):
+                        raise _PeerFailed(text)
     assert waiting.cancelled_caught  # the loop ends in no other way
     raise ProtocolViolation(f"no IDENTIFY within {limits.IDENTIFY_SECONDS:g} seconds")
+
+
+class _PeerFailed(Exception):
+    """The peer said ERROR."""
 
 
 @attrs.define(eq=False)
 class _Ending:
     """How an attachment ends: the ERROR text and close frame that the peer gets, and what reports say of it.
 
-    ``code`` is ``None`` when the peer closed first.
+    What ended it first counts. ``code`` is ``None`` when the peer closed first.
     """
 
     answer: str = ""
@@ -143,10 +154,19 @@ class _Ending:
     reason: str = ""
     label: str = "request_context_done"
     error: str = ""
+    _decided: bool = attrs.field(default=False, init=False)
 
     def set(self, label: str, *, code: CloseCode | None, reason: str = "", answer: str = "", error: str = "") -> None:
+        if self._decided:
+            return
+        self._decided = True
         self.label, self.code, self.reason, self.answer = label, code, reason or answer, answer
         self.error = error or answer
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether what was not ACKed has failed. After a goodbye of either side it has only not happened yet."""
+        return self.label in ("read_error", "client_error")
 
     def watched(self) -> "_Watch":
         return _Watch(self)
@@ -170,6 +190,8 @@ class _Watch:
             case LinkClosed():
                 label = {1000: "client_closed", 1001: "client_going_away"}.get(error.code, "read_error")
                 self.ending.set(label, code=None, error=str(error))
+            case _PeerFailed():
+                self.ending.set("client_error", code=CloseCode.RESTART, error=f"client error: {error}")
             case Conflict() if error.code is ErrorCode.AGENT_ATTACHED_ELSEWHERE:
                 self.ending.set("refused", code=CloseCode.TRY_LATER, answer=error.message)
             case Refused():
@@ -201,7 +223,7 @@ class _Attachment:
     viewer: Viewer
     reporter: Reporter
     ending: _Ending
-    _wakes: dict[str, EventRecord] = attrs.field(init=False, factory=dict)
+    _wakes: dict[str, Wake] = attrs.field(init=False, factory=dict)
     _acked: trio.lowlevel.ParkingLot = attrs.field(init=False, factory=trio.lowlevel.ParkingLot)
 
     async def run(self, position: Position) -> None:
@@ -213,13 +235,14 @@ class _Attachment:
                     await task()
                 nursery.cancel_scope.cancel(reason="attachment ended")
 
-            for task in (self._read, lambda: self._deliver(position), self._keep_alive, self._goodbye):
+            for task in (self._read, lambda: self._deliver(position), self._ping, self._hang_up):
                 nursery.start_soon(first_to_end, task)
 
     def report_end(self) -> None:
         """Leave the reports of an attachment that has ended. Never waits."""
-        for record in self._wakes.values():
-            self.gateway.reports.add(self.reporter.wake_failed(record, self.ending.error or self.ending.label))
+        if self.ending.is_failure:
+            for wake in self._wakes.values():
+                self.gateway.reports.add(self.reporter.wake_failed(wake, self.ending.error))
         self.gateway.reports.add(self.reporter.disconnected(self.ending.label))
         log.info("detached", agent_id=self.address.agent_id, reason=self.ending.label, error=self.ending.error)
 
@@ -233,15 +256,14 @@ class _Attachment:
                     case Reply(text=reply):
                         await self.link.send(reply)
                     case PeerError(text=error):
-                        self.ending.set("client_error", code=CloseCode.RESTART, error=f"client error: {error}")
-                        return
+                        raise _PeerFailed(error)
                     case Identified():
                         pass
 
     def _settle(self, cursor: str) -> None:
-        record = self._wakes.pop(cursor, None)
-        if record is not None:
-            self.gateway.reports.add(self.reporter.wake_delivered(record))
+        wake = self._wakes.pop(cursor, None)
+        if wake is not None:
+            self.gateway.reports.add(self.reporter.wake_delivered(wake))
         self._acked.unpark_all()
 
     async def _deliver(self, position: Position) -> None:
@@ -257,21 +279,22 @@ class _Attachment:
     async def _send(self, record: EventRecord) -> None:
         while not self.session.can_send:
             await self._acked.park()
-        if wake_reason(record, self.address.fqid) is not None:
-            self._wakes[record.id] = record
+        wake = wake_of(record, self.address.fqid)
+        if wake is not None:
+            self._wakes[record.id] = wake
         await self.link.send(self.session.event(record.id, self.gateway.frames.text(record)))
 
-    async def _keep_alive(self) -> None:
+    async def _ping(self) -> None:
         while True:
-            now = trio.current_time()
-            if now >= self.session.read_deadline:
-                error = f"nothing received for {limits.READ_IDLE_SECONDS:g} seconds"
-                self.ending.set("read_error", code=CloseCode.TRY_LATER, reason=error, error=error)
-                return
-            if now >= self.session.ping_at:
-                await self.link.send(self.session.ping(now))
-            await trio.sleep_until(min(self.session.ping_at, self.session.read_deadline))
+            await trio.sleep_until(self.session.ping_at)
+            await self.link.send(self.session.ping(trio.current_time()))
 
-    async def _goodbye(self) -> None:
-        await self.gateway.draining.wait()
-        self.ending.set("request_context_done", code=CloseCode.RESTART, reason="the server is restarting")
+    async def _hang_up(self) -> None:
+        # Writes nothing itself: a peer that does not read would hold it up.
+        while (deadline := self.session.read_deadline) > trio.current_time():
+            with trio.move_on_at(deadline):
+                await self.gateway.draining.wait()
+                self.ending.set("request_context_done", code=CloseCode.RESTART, reason="the server is restarting")
+                return
+        error = f"nothing received for {limits.READ_IDLE_SECONDS:g} seconds"
+        self.ending.set("read_error", code=CloseCode.TRY_LATER, reason=error, error=error)

@@ -16,6 +16,7 @@ class FrameCache:
 
     network_id: NetworkId
     _frames: OrderedDict[int, str] = attrs.field(init=False, factory=OrderedDict)
+    _characters: int = attrs.field(init=False, default=0)
 
     def text(self, record: EventRecord) -> str:
         """The frame of an event. Records without a place of their own (``seq`` 0) are not kept."""
@@ -23,7 +24,12 @@ class FrameCache:
         if frame is None:
             frame = event_frame_text(self.network_id, record.id, record.wire)
             if record.seq:
-                self._frames[record.seq] = frame
-                if len(self._frames) > limits.SHARED_FRAMES:
-                    self._frames.popitem(last=False)
+                self._keep(record.seq, frame)
         return frame
+
+    def _keep(self, seq: int, frame: str) -> None:
+        self._frames[seq] = frame
+        self._characters += len(frame)
+        while len(self._frames) > limits.SHARED_FRAMES or self._characters > limits.SHARED_FRAME_CHARACTERS:
+            _, oldest = self._frames.popitem(last=False)
+            self._characters -= len(oldest)

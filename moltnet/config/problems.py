@@ -3,6 +3,7 @@
 Nothing here reads a file. A message never holds a value from the file: it might be a secret.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Final, TypeVar
 import attrs
 
 ROOT: Final = "$"
+
+# As much of a path as can be shown: names of letters, and positions in lists.
+_SHOWN: Final = re.compile(r"(?:\$|[A-Z_]+)(?:\.[A-Za-z_-]{1,32}[0-9]{0,2}(?=[.\[]|$)|\[[0-9]+\])*")
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -64,9 +68,9 @@ class Findings:
             return
         for around in _outwards(path):
             if around in self._variables:
-                self._problems.append(Problem(self._variables[around] + path.removeprefix(around), message))
+                self._problems.append(Problem(_shown(self._variables[around] + path.removeprefix(around)), message))
                 return
-        self._problems.append(Problem(path, message, line or self._line(path)))
+        self._problems.append(Problem(_shown(path), message, line or self._line(path)))
 
     def add_all(self, problems: Iterable[Problem]) -> None:
         for problem in problems:
@@ -103,6 +107,13 @@ class Findings:
         if path == ROOT:
             return None  # about the file, not about its first line
         return next((self.lines[around] for around in _outwards(path) if around in self.lines), None)
+
+
+def _shown(path: str) -> str:
+    """``path`` up to the first key that looks like no key: a missing blank makes one of ``value:`` and a secret."""
+    match = _SHOWN.match(path)
+    shown = match[0] if match else ""
+    return path if shown == path else f"{shown}.…"
 
 
 def _outwards(path: str) -> Iterable[str]:

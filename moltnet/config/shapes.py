@@ -79,7 +79,7 @@ def structure(document: Document, kind: type[T], findings: Findings, root: str =
         return config_converter().structure(document.root, kind)
     except Exception as error:  # cattrs raises groups of whatever its hooks raise; ``explain`` names each
         problems = explain(error)
-    known = set(_keys(kind))
+    known = set(known_keys(kind))
     pruned = document.root
     for problem in problems:
         path = root + problem.path.removeprefix(ROOT)
@@ -117,15 +117,15 @@ def _without(value: Any, steps: list[str]) -> Any:
     return {name: item for name, item in value.items() if name != key}
 
 
-def _keys(kind: Any) -> Iterator[str]:
+def known_keys(kind: Any) -> Iterator[str]:
     """Every key that ``kind`` knows at any depth."""
     if attrs.has(kind):
         hints = typing.get_type_hints(kind)
         for field in attrs.fields(kind):
             yield field.name
-            yield from _keys(hints[field.name])
+            yield from known_keys(hints[field.name])
     for inner in typing.get_args(kind):
-        yield from _keys(inner)
+        yield from known_keys(inner)
 
 
 def _suggestion(path: str, known: set[str]) -> str:

@@ -80,7 +80,7 @@ def _command(context: NetworkContext, request: SendMessageRequest, sender: Sende
     message = Message(
         id=message_id,
         network_id=context.id,
-        origin=MessageOrigin(request.origin.network_id or context.id, request.origin.message_id or message_id),
+        origin=_origin(request.origin, message_id, context.id),
         target=_stored_target(request.target, context.id),
         sender=sender.actor,
         parts=request.parts,
@@ -94,7 +94,14 @@ def _command(context: NetworkContext, request: SendMessageRequest, sender: Sende
             f"the message takes {len(body)} bytes; at most {limits.MAX_FRAME_BYTES - _FRAME_OVERHEAD_BYTES} can be "
             "delivered to every reader",
         )
-    return AppendMessage(message, body, _content_digest(message), mentions)
+    return AppendMessage(message, body, _content_digest(message, request.mentions), mentions)
+
+
+def _origin(claimed: MessageOrigin, message_id: MessageId, local: NetworkId) -> MessageOrigin:
+    """Where the message first appeared. Only a relayed one, whose sender was proved, may say so itself."""
+    if claimed.network_id in ("", local):
+        return MessageOrigin(local, message_id)
+    return MessageOrigin(claimed.network_id, claimed.message_id or message_id)
 
 
 def _stored_target(target: Target, local: NetworkId) -> Target:
@@ -109,9 +116,12 @@ def _stored_target(target: Target, local: NetworkId) -> Target:
             return Target(kind=target.kind, room_id=target.room_id)
 
 
-def _content_digest(message: Message) -> bytes:
-    """What must be equal for two sends under one id to be the same: all but the time and who is a member by now."""
-    content = (message.origin, message.target, attrs.evolve(message.sender, name=""), message.parts)
+def _content_digest(message: Message, mentions: tuple[str, ...]) -> bytes:
+    """What must be equal for two sends under one id to be the same: all but the time and who is a member by now.
+
+    ``mentions`` are those that the sender listed, as it wrote them.
+    """
+    content = (message.origin, message.target, attrs.evolve(message.sender, name=""), message.parts, mentions)
     return hashlib.sha256(orjson.dumps([unstructure(value) for value in content], option=orjson.OPT_SORT_KEYS)).digest()
 
 

@@ -6,11 +6,14 @@ from quart import Response, g, request
 from quart_trio import QuartTrio
 
 from moltnet.app import App
+from moltnet.config.settings import AuthMode
 from moltnet.http.agents import agents_routes
 from moltnet.http.answers import json_answer
+from moltnet.http.auth import require_origin
+from moltnet.http.console import console_routes
 from moltnet.http.conversations import conversations_routes
 from moltnet.http.envelope import error_body
-from moltnet.http.errors import register_errors
+from moltnet.http.errors import ApiQuart, register_errors
 from moltnet.http.events import events_routes
 from moltnet.http.messages import messages_routes
 from moltnet.http.network import network_routes
@@ -21,11 +24,12 @@ from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.ids import accepted_request_id, new_request_id
 
 log = get_logger("http")
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def make_api(app: App) -> QuartTrio:
     """The Quart application of a running network. It has no lifespan of its own: ``moltnet.app`` owns everything."""
-    quart = QuartTrio("moltnet", static_folder=None)
+    quart = ApiQuart("moltnet", static_folder=None)
     quart.config["MAX_CONTENT_LENGTH"] = limits.MAX_BODY_BYTES
     quart.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     quart.url_map.merge_slashes = False
@@ -36,6 +40,7 @@ def make_api(app: App) -> QuartTrio:
         messages_routes,
         agents_routes,
         events_routes,
+        console_routes,
     ):
         quart.register_blueprint(routes(app))
     register_errors(quart)
@@ -49,6 +54,9 @@ def make_api(app: App) -> QuartTrio:
     async def begin() -> None:
         g.started = time.perf_counter()
         g.request_id = accepted_request_id(request.headers.get("X-Request-Id")) or new_request_id()
+        if app.config.auth.mode is AuthMode.NONE and request.method not in _READING:
+            # Nobody is asked for a token, so any web page that this machine's browser shows could write (design §3.8).
+            require_origin(app, request.headers.get("Origin"))
 
     @quart.after_request
     async def finish(answer: Response) -> Response:

@@ -1,7 +1,7 @@
 """``GET /v1/attach``: the WebSocket gateway, straight on ASGI.
 
-Without a framework in between, a peer's close code arrives, a disconnect is an answer to ``receive`` instead of a
-cancellation, and an idle attachment holds less memory.
+Without a framework in between, a disconnect is an answer to ``receive`` instead of a cancellation, and an idle
+attachment holds less memory.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import trio
+from wsproto.connection import ConnectionState
 
 from moltnet.app import App
 from moltnet.attach.link import CloseCode, LinkClosed
@@ -16,7 +17,8 @@ from moltnet.auth.claims import Claims, CredentialKind
 from moltnet.auth.tokens import InvalidCredential
 from moltnet.config.settings import AuthMode, Registration, Scope
 from moltnet.core.access import require
-from moltnet.core.errors import Forbidden, Refused, Unauthenticated
+from moltnet.core.errors import Refused, Unauthenticated
+from moltnet.http.auth import require_origin
 from moltnet.http.envelope import STATUS, error_body
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.ids import accepted_request_id, new_request_id
@@ -24,7 +26,7 @@ from moltnet.protocol.ids import accepted_request_id, new_request_id
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-_GONE = 1006
+_NORMAL, _GONE = 1000, 1006
 
 
 @attrs.define(eq=False)
@@ -44,8 +46,9 @@ class AsgiLink:
     async def receive(self) -> str | bytes:
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
+            said_goodbye = self._open and _peer_said_goodbye(self._send)
             self._open = False
-            raise LinkClosed(message.get("code") or _GONE)
+            raise LinkClosed(_NORMAL if said_goodbye else message.get("code") or _GONE)
         text: str | None = message.get("text")
         if text is not None:
             return text
@@ -60,14 +63,23 @@ class AsgiLink:
             await self._send({"type": "websocket.close", "code": int(code), "reason": short})
 
 
+def _peer_said_goodbye(send: Send) -> bool:
+    """Whether the peer has sent a close frame, before we sent one.
+
+    Hypercorn 0.18 reports 1006 also then and keeps the code to itself; its connection knows that both sides are done.
+    Under another server the answer is no.
+    """
+    connection = getattr(getattr(send, "__self__", None), "connection", None)
+    return getattr(connection, "state", None) is ConnectionState.CLOSED
+
+
 async def serve_attach(app: App, scope: Message, receive: Receive, send: Send) -> None:
     """Check credential and origin, accept, and run the attachment until it ends."""
     headers = _headers(scope)
     await receive()  # websocket.connect
     try:
         claims = _attach_claims(app, headers.get("authorization"))
-        if not app.origins.permits(headers.get("origin")):
-            raise Forbidden(ErrorCode.ORIGIN_FORBIDDEN, "this origin may not open attachments; see allowed_origins")
+        require_origin(app, headers.get("origin"))
     except Refused as error:
         request_id = accepted_request_id(headers.get("x-request-id")) or new_request_id()
         await refuse(send, error, request_id)

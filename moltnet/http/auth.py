@@ -4,11 +4,11 @@ import attrs
 from quart import request
 
 from moltnet.app import App
-from moltnet.auth.claims import Claims, CredentialKind
+from moltnet.auth.claims import Claims
 from moltnet.auth.tokens import InvalidCredential
 from moltnet.config.settings import Scope
 from moltnet.core.access import Viewer, require, viewer_of
-from moltnet.core.errors import Unauthenticated
+from moltnet.core.errors import Forbidden, Unauthenticated
 from moltnet.protocol.errors import ErrorCode
 
 
@@ -45,6 +45,13 @@ class Gate:
     def network_reader(self) -> Claims:
         """A caller that may see the network's own document."""
         claims = self.claims()
-        if not (claims.kind is CredentialKind.ANONYMOUS and self.app.context.policy.anonymous_reads):
+        # What the public may see, a credential of whatever scope may see too.
+        if not self.app.context.policy.anonymous_reads:
             require(claims, Scope.OBSERVE, Scope.ADMIN, Scope.PAIR, Scope.ATTACH)
         return claims
+
+
+def require_origin(app: App, origin: str | None) -> None:
+    """Refuse a web page that is not one of ours; programs other than browsers name no origin. Raises ``Forbidden``."""
+    if not app.origins.permits(origin):
+        raise Forbidden(ErrorCode.ORIGIN_FORBIDDEN, "web pages of this origin are not let in; see allowed_origins")

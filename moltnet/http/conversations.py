@@ -4,13 +4,11 @@ from quart import Blueprint, Response
 
 from moltnet.app import App
 from moltnet.core import history
-from moltnet.core.access import Viewer
-from moltnet.core.errors import Unauthenticated
+from moltnet.core.access import Viewer, require
 from moltnet.http.answers import json_answer
 from moltnet.http.auth import Gate
 from moltnet.http.parameters import page_request
 from moltnet.http.rooms import READ
-from moltnet.protocol.errors import ErrorCode
 
 
 def conversations_routes(app: App) -> Blueprint:
@@ -20,9 +18,9 @@ def conversations_routes(app: App) -> Blueprint:
 
     def participant() -> Viewer:
         """A caller who may have direct conversations: the public has none."""
-        _, viewer = gate.reader(*READ)
-        if not viewer.all_conversations and not viewer.agents:
-            raise Unauthenticated(ErrorCode.UNAUTHORIZED, "direct conversations need a token")
+        claims, viewer = gate.reader(*READ)
+        if not viewer.agents:
+            require(claims, *READ)
         return viewer
 
     @routes.get("/v1/threads/<thread_id>")

@@ -1,6 +1,7 @@
 """Which HTTP status each failure gets, and the JSON envelope around it (HTTP API §1; design §3.8)."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from quart import Response, g
 from quart_trio import QuartTrio
@@ -18,6 +19,7 @@ from moltnet.storage.store import StorageError
 
 log = get_logger("http")
 
+_EXPECTED = (Refused, DecodeError, StorageError, JournalClosed)
 _HTTP_CODES: dict[int, tuple[ErrorCode, str]] = {
     404: (ErrorCode.UNKNOWN_ROUTE, "there is no such route"),
     405: (ErrorCode.METHOD_NOT_ALLOWED, "this route does not take that method; see the Allow header"),
@@ -45,7 +47,7 @@ def answer_error(error: BaseException) -> Response:
         case HTTPException(code=status):
             return _http_error(error, status or 500)
         case ExceptionGroup():
-            expected, bugs = error.split(lambda leaf: isinstance(leaf, Refused | DecodeError | StorageError))
+            expected, bugs = error.split(_EXPECTED)
             if bugs is None and expected is not None:
                 return answer_error(next(_leaves(expected)))
     log.error("request crashed", exc_info=error, request_id=g.get("request_id", ""))
@@ -88,7 +90,20 @@ async def _handle(error: Exception) -> Response:
     return answer_error(error)
 
 
+class ApiQuart(QuartTrio):
+    """A Quart application that answers for everything that went wrong, not for the first thing it finds.
+
+    Of an exception group quart-trio takes the first leaf that has a handler and drops the others unlogged, so a bug
+    beside a refusal would be answered as the refusal.
+    """
+
+    async def handle_user_exception(self, error: Exception | BaseExceptionGroup[BaseException]) -> Any:
+        if isinstance(error, ExceptionGroup):
+            return answer_error(error)
+        return await super().handle_user_exception(error)
+
+
 def register_errors(quart: QuartTrio) -> None:
     """Answer everything in the envelope: refusals, bad routes, bugs."""
-    for kind in (Refused, DecodeError, StorageError, JournalClosed, HTTPException, Exception):
+    for kind in (*_EXPECTED, HTTPException, Exception):
         quart.register_error_handler(kind, _handle)

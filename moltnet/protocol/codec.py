@@ -191,9 +191,10 @@ def wire_converter() -> Converter:
     return make_converter(forbid_extra_keys=False, most_problems_per_list=MAX_REPORTED_PROBLEMS)
 
 
-def _too_deep(value: object) -> bool:
+def is_deeper_than(value: object, levels: int) -> bool:
+    """Whether lists and objects are nested in more than so many levels, ``value`` itself being the first."""
     level = [value]
-    for _ in range(MAX_JSON_DEPTH):
+    for _ in range(levels):
         level = [item for container in level for item in _containers_in(container)]
         if not level:
             return False
@@ -211,7 +212,7 @@ def parse_json(data: bytes | str) -> Any:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise DecodeError(Problem("$", f"is not valid JSON: {error.msg} at character {error.pos}")) from error
-    if _too_deep(value):
+    if is_deeper_than(value, MAX_JSON_DEPTH):
         raise DecodeError(Problem("$", f"is nested deeper than {MAX_JSON_DEPTH} levels"))
     return value
 

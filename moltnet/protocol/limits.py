@@ -19,6 +19,8 @@ MAX_BODY_BYTES: Final = 1 * MIB
 MAX_FRAME_BYTES: Final = 1 * MIB
 # A JSON document nested deeper than this is refused before it is walked. Real messages use less than ten levels.
 MAX_JSON_DEPTH: Final = 64
+# What a part's own data may be nested: an EVENT frame and a page wrap it in five more levels, and must be readable too.
+MAX_DATA_DEPTH: Final = MAX_JSON_DEPTH - 8
 # What is wrong with one document, as told to its sender: enough to mend it, and never longer than a frame.
 MAX_REPORTED_PROBLEMS: Final = 32
 
@@ -63,6 +65,8 @@ SSE_KEEP_ALIVE_SECONDS: Final = 15.0
 
 # Journal: one transaction takes at most this much of what waited (stack measurements: gains end near 512 commands).
 MAX_BATCH_COMMANDS: Final = 512
+# No more is added to a batch once its messages take this much, so that one commit stays short.
+MAX_BATCH_BYTES: Final = 4 * MIB
 MAX_QUEUED_COMMANDS: Final = 4096
 
 # Broker: the newest events kept in memory for readers that are almost caught up; older ones come from the store.
@@ -73,5 +77,6 @@ REPLAY_PAGE_EVENTS: Final = 256
 
 # Presence and wake reports that wait to be written: two for each of a few thousand attachments that end at once.
 MAX_QUEUED_REPORTS: Final = 16_384
-# EVENT frames kept so that readers of the same event share one text.
+# EVENT frames kept so that readers of the same event share one text; a frame may take 1 MiB.
 SHARED_FRAMES: Final = 1024
+SHARED_FRAME_CHARACTERS: Final = 8 * MIB

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from moltnet.protocol.codec import Problem, wire
+from moltnet.protocol.codec import Problem, is_deeper_than, wire
 from moltnet.protocol.identity import member_problem
 from moltnet.protocol.ids import DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId, id_problem
-from moltnet.protocol.limits import MAX_MENTIONS, MAX_NAME_CHARACTERS, MAX_PARTICIPANTS, MAX_PARTS
+from moltnet.protocol.limits import MAX_DATA_DEPTH, MAX_MENTIONS, MAX_NAME_CHARACTERS, MAX_PARTICIPANTS, MAX_PARTS
 from moltnet.protocol.times import Timestamp
 
 
@@ -158,6 +158,8 @@ def send_problems(request: SendMessageRequest) -> list[Problem]:
         *_sender_problems(request.sender),
         *_part_problems(request.parts),
         *_optional_id("$.id", request.id),
+        *_optional_id("$.origin.network_id", request.origin.network_id),
+        *_optional_id("$.origin.message_id", request.origin.message_id),
         *_target_problems(request.target),
         *_too_many("$.mentions", len(request.mentions), MAX_MENTIONS),
     ]
@@ -180,6 +182,8 @@ def _part_problems(parts: tuple[Part, ...]) -> Iterator[Problem]:
     for index, part in enumerate(parts[:MAX_PARTS]):
         if part.kind not in _PART_KINDS:
             yield Problem(f"$.parts[{index}].kind", f"must be one of {', '.join(PartKind)}")
+        if part.data is not None and is_deeper_than(part.data, MAX_DATA_DEPTH):
+            yield Problem(f"$.parts[{index}].data", f"must not be nested deeper than {MAX_DATA_DEPTH} levels")
         if part.url:
             problem = _url_problem(part.url)
             if problem is not None:

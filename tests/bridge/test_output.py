@@ -36,9 +36,7 @@ def test_bytes_that_are_no_text_do_not_stop_an_excerpt() -> None:
     assert excerpt.text() == "caf� �\x00"
 
 
-@given(
-    chunks=st.lists(st.binary(max_size=30)), head_bytes=st.integers(0, 20), tail_bytes=st.integers(0, 20)
-)
+@given(chunks=st.lists(st.binary(max_size=30)), head_bytes=st.integers(0, 20), tail_bytes=st.integers(0, 20))
 def test_an_excerpt_does_not_depend_on_the_pieces(chunks: list[bytes], head_bytes: int, tail_bytes: int) -> None:
     stream = b"".join(chunks)
     pieced, whole = Excerpt(head_bytes, tail_bytes), Excerpt(head_bytes, tail_bytes)

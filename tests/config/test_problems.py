@@ -37,6 +37,23 @@ def test_a_problem_of_the_environment_names_the_variable_and_no_file() -> None:
     assert lines(findings) == ["MOLTNET_PAIRINGS_JSON[0].id: is required"]
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("$.rooms[12].members[0]", "$.rooms[12].members[0]"),
+        ("$.rooms2", "$.rooms2"),
+        ("$.auth.tokens[0].value:3f9c2b7e", "$.auth.tokens[0].…"),
+        ("$.auth.tokens[0].3f9c2b7e5d1a8046", "$.auth.tokens[0].…"),
+        ("$.a b.c", "$.…"),
+        ("MOLTNET_PAIRINGS_JSON[0].id", "MOLTNET_PAIRINGS_JSON[0].id"),
+    ],
+)
+def test_a_key_that_looks_like_no_key_is_not_shown(path: str, shown: str) -> None:
+    findings = Findings("f")
+    findings.add(path, "is odd")
+    assert lines(findings) == [f"{shown}: is odd" if path.startswith("M") else f"f: {shown}: is odd"]
+
+
 def test_the_same_problem_is_printed_once() -> None:
     findings = Findings("Moltnet")
     findings.add("$.a", "is wrong")

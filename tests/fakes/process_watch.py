@@ -1,5 +1,4 @@
-"""Which processes of a test are still there: found by a mark in their environment, so no new session and no new parent hides
-one."""
+"""Which processes of a test are still there. A mark in their environment tells: a new session does not hide one."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -66,8 +65,4 @@ def _target(descriptor: str) -> str | None:
 
 
 def _unreaped() -> list[str]:
-    return [
-        child
-        for task in Path("/proc/self/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
+    return [child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()]

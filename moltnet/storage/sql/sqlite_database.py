@@ -17,8 +17,14 @@ import trio
 from moltnet.protocol.times import utc_now
 from moltnet.storage import limits
 from moltnet.storage.sql.migrate import load_migrations, migrate, schema_version
-from moltnet.storage.sql.sqlite_files import database_lock, make_private_directory, make_private_files, real_path
-from moltnet.storage.store import SchemaUnsupported, StorageError, StorageFull
+from moltnet.storage.sql.sqlite_files import (
+    create_private_file,
+    database_lock,
+    make_private_directory,
+    real_path,
+    shut_out_others,
+)
+from moltnet.storage.store import SchemaUnsupported, StorageError, StorageFull, StoreInUse
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
@@ -31,6 +37,7 @@ _NO_ROOM: Final = frozenset(
 )
 _NO_ROOM_EXTENDED: Final = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 _PRIMARY_CODE: Final = 0xFF
+_NO_ROOM_FOR_FILES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 @asynccontextmanager
@@ -140,44 +147,42 @@ def _open(path: Path, busy_timeout_ms: int) -> SqliteDatabase:
         raise StorageError(f"SQLite {sqlite3.sqlite_version} is too old: {needed} is the oldest that has what we use")
     with ExitStack() as opened:
         try:
-            make_private_directory(path.parent)
-            opened.enter_context(database_lock(path))
-            make_private_files(path)
-        except OSError as error:
-            kind = StorageFull if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT) else StorageError
-            raise kind(f"can't open {path}: {error.strerror}") from error
-        try:
             with translated_errors():
-                writer = opened.enter_context(closing(_open_writer(path, busy_timeout_ms)))
+                make_private_directory(path.parent)
+                opened.enter_context(database_lock(path))
+                create_private_file(path)
+                writer = opened.enter_context(_writing_connection(path, busy_timeout_ms))
                 migrate(writer, load_migrations("sqlite"), utc_now())
                 readers = tuple(
-                    opened.enter_context(closing(_open_reader(path, busy_timeout_ms)))
+                    opened.enter_context(_connection(path, "ro", busy_timeout_ms, limits.SQLITE_READER_CACHE_KIB))
                     for _ in range(limits.SQLITE_READERS)
                 )
+        except OSError as error:
+            kind = StorageFull if error.errno in _NO_ROOM_FOR_FILES else StorageError
+            raise kind(f"can't open {path}: {error.strerror}") from error
+        except StoreInUse:
+            raise
         except StorageError as error:
-            raise type(error)(f"{path}: {error}") from error
+            raise type(error)(f"can't open {path}: {error}") from error
         return SqliteDatabase(path, writer, readers, opened.pop_all())
 
 
-def _open_writer(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
-    with ExitStack() as opened:
-        connection = opened.enter_context(closing(_connect(path, "rw", busy_timeout_ms, limits.SQLITE_CACHE_KIB)))
-        # A foreign database is refused before the first pragma that would change its file.
+@contextmanager
+def _writing_connection(path: Path, busy_timeout_ms: int) -> Iterator[sqlite3.Connection]:
+    with _connection(path, "rw", busy_timeout_ms, limits.SQLITE_CACHE_KIB) as connection:
+        # A foreign database is refused before anything changes it or its rights.
         schema_version(connection)
+        shut_out_others(path)
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StorageError(f"the file system of {path.parent} does not support SQLite's write-ahead log")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {limits.SQLITE_CHECKPOINT_PAGES}")
-        opened.pop_all()
-        return connection
+        yield connection
 
 
-def _open_reader(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
-    return _connect(path, "ro", busy_timeout_ms, limits.SQLITE_READER_CACHE_KIB)
-
-
-def _connect(path: Path, mode: str, busy_timeout_ms: int, cache_kib: int) -> sqlite3.Connection:
+@contextmanager
+def _connection(path: Path, mode: str, busy_timeout_ms: int, cache_kib: int) -> Iterator[sqlite3.Connection]:
     """A connection with everything set that SQLite keeps per connection. Transactions are begun by hand."""
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}",
@@ -187,6 +192,7 @@ def _connect(path: Path, mode: str, busy_timeout_ms: int, cache_kib: int) -> sql
         check_same_thread=False,  # a limiter sees to it that one thread uses it at a time
         cached_statements=limits.SQLITE_CACHED_STATEMENTS,
     )
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
-    return connection
+    with closing(connection):
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+        yield connection

@@ -30,17 +30,24 @@ def make_private_directory(directory: Path) -> None:
         _sync_directory(each.parent)
 
 
-def make_private_files(path: Path) -> None:
-    """Create the database file if it is missing, and shut others out of all that exist. Raises ``OSError``.
+def create_private_file(path: Path) -> None:
+    """Create the database file for its owner only, if it is missing; SQLite would ask the umask. Raises ``OSError``.
 
-    Called before SQLite opens the file: closing any descriptor of it later would drop SQLite's own locks. SQLite gives
-    the files that it makes beside it the same mode.
+    Called before SQLite opens the file: closing any descriptor of it later would drop SQLite's own locks.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE))
+
+
+def shut_out_others(path: Path) -> None:
+    """Take the rights of group and others from a database that is ours and from what lies beside it.
+
+    SQLite gives the files that it makes later the mode of the database. Raises ``OSError``.
+    """
     for suffix in _SUFFIXES:
         file = path.with_name(path.name + suffix)
-        if file.exists() and file.stat().st_mode & _OTHERS:
-            file.chmod(file.stat().st_mode & ~_OTHERS & 0o777)
+        mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0
+        if mode & _OTHERS:
+            file.chmod(mode & ~_OTHERS)
 
 
 @contextmanager

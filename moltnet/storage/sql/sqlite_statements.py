@@ -86,8 +86,8 @@ LOAD_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NULL ORDER B
 LOAD_AGENTS: Final = f"SELECT {_AGENT} FROM agents ORDER BY id"
 
 # The log.
-SELECT_OLDEST_EVENT: Final = "SELECT seq, id FROM events ORDER BY seq LIMIT 1"
-SELECT_NEWEST_EVENT: Final = "SELECT seq, id FROM events ORDER BY seq DESC LIMIT 1"
+SELECT_OLDEST_EVENT: Final = "SELECT seq, id FROM events WHERE seq = (SELECT min(seq) FROM events)"
+SELECT_NEWEST_EVENT: Final = "SELECT seq, id FROM events WHERE seq = (SELECT max(seq) FROM events)"
 SELECT_EVENT_SEQ: Final = "SELECT seq FROM events WHERE id = ?"
 SELECT_EVENTS_AFTER: Final = (
     f"SELECT {_columns(rows.EVENT_COLUMNS, 'events')}, messages.body FROM events "

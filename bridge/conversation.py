@@ -1,0 +1,239 @@
+"""One ordered mailbox per conversation, and the turns that empty them.
+
+While a turn of a conversation runs, what arrives there waits, and then becomes one turn together. Different
+conversations go on side by side, up to `limits.TURNS_PER_AGENT` of an agent and `limits.TURNS_PER_NODE` of a node. A
+conversation has a task only while it has something to do.
+
+A wake leaves its mailbox in one of two ways: its turn was finished, or it was given up and recorded as a dead letter.
+Both are written to the ledger before the server hears of it.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Protocol
+
+import attrs
+import trio
+
+from bridge import limits
+from bridge.dead_letters import DeadLetters
+from bridge.ledger import Ledger
+from bridge.policy import Wake
+from bridge.runtimes.runtime import Conversation, Runtime, RuntimeMisconfigured, Turn, TurnFailed
+from bridge.status import AttachmentStatus
+from moltnet.backoff import backoff_delays
+from moltnet.log import get_logger
+
+log = get_logger("bridge.conversation")
+
+_CUT_TOO_OFTEN = "every turn with it was cut off by an end of the node"
+
+
+class MakeTurn(Protocol):
+    """Makes the turn for wakes of one conversation; `repeated` are those that were begun before."""
+
+    async def __call__(self, conversation: Conversation, wakes: Sequence[Wake], repeated: frozenset[str]) -> Turn:
+        """Raises `RuntimeMisconfigured`."""
+        ...
+
+
+@attrs.define(eq=False)
+class Mailbox:
+    """The wakes of one conversation that wait, in order."""
+
+    conversation: Conversation
+    waiting: deque[Wake] = attrs.field(factory=deque)
+
+    def take_batch(self) -> tuple[Wake, ...]:
+        """The oldest wakes that fit into one prompt; at least one, if any waits."""
+        batch: list[Wake] = []
+        left_bytes = limits.MAX_BATCH_BYTES
+        while self.waiting and len(batch) < limits.MAX_BATCH_WAKES:
+            left_bytes -= size_bytes(self.waiting[0])
+            if batch and left_bytes < 0:
+                break
+            batch.append(self.waiting.popleft())
+        return tuple(batch)
+
+
+def size_bytes(wake: Wake) -> int:
+    """About what a wake costs in memory and in a prompt."""
+    return len(wake.body) + limits.WAKE_HEADER_BYTES
+
+
+@attrs.define(eq=False)
+class Conversations:
+    """All conversations of one attachment. Their tasks run in the nursery that is given."""
+
+    _nursery: trio.Nursery
+    _runtime: Runtime
+    _make_turn: MakeTurn
+    _ledger: Ledger
+    _dead_letters: DeadLetters
+    _status: AttachmentStatus
+    _node_slots: trio.CapacityLimiter
+    _settle: Callable[[Sequence[Wake]], Awaitable[None]]
+    """Tells the server that wakes are done with. Raises nothing."""
+    _stop: Callable[[RuntimeMisconfigured], None]
+    """Told that no turn can succeed."""
+    _mailboxes: dict[str, Mailbox] = attrs.field(factory=dict, init=False)
+    _slots: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(limits.TURNS_PER_AGENT), init=False)
+    _pauses: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+    """Waits between turns, which end when no turn may start any more."""
+    _closing: bool = attrs.field(default=False, init=False)
+    _held_bytes: int = attrs.field(default=0, init=False)
+    _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that nothing more should be taken from the server."""
+        return self._status.waiting_wakes >= limits.MAX_WAITING_WAKES or self._held_bytes >= limits.MAX_WAITING_BYTES
+
+    async def wait_room(self) -> None:
+        """Until half of what may wait is done."""
+        while (
+            self._status.waiting_wakes > limits.MAX_WAITING_WAKES // 2
+            or self._held_bytes > limits.MAX_WAITING_BYTES // 2
+        ):
+            await self._changed.wait()
+
+    def deliver(self, wake: Wake) -> None:
+        """Put a wake into its mailbox; one that is closed leaves it to the server, which will deliver it again."""
+        if self._closing:
+            return
+        conversation = Conversation.of_target(wake.message.network_id, wake.message.target)
+        self._hold(wake, 1)
+        mailbox = self._mailboxes.get(conversation.key)
+        if mailbox is None:
+            mailbox = self._mailboxes[conversation.key] = Mailbox(conversation)
+            self._nursery.start_soon(self._serve, mailbox, name=f"conversation {conversation.key}")
+        mailbox.waiting.append(wake)
+
+    def close(self) -> None:
+        """Start no more turns. Those that run go on."""
+        self._closing = True
+        for pause in self._pauses:
+            pause.cancel(reason="no more turns are started")
+
+    async def wait_idle(self) -> None:
+        """Until no conversation has anything to do, or, after `close`, until no turn runs."""
+        while self._mailboxes:
+            await self._changed.wait()
+
+    async def _serve(self, mailbox: Mailbox) -> None:
+        """The task of one conversation, from its first wake to the end of its work."""
+        again: tuple[Wake, ...] = ()
+        delays = _retry_delays()
+        try:
+            while again or mailbox.waiting:
+                async with AsyncExitStack() as held:
+                    with self._pause() as pause:
+                        await held.enter_async_context(self._slots)
+                        await held.enter_async_context(self._node_slots)
+                    if pause.cancelled_caught:
+                        return
+                    # Taken only now, so that what came while we waited for a slot is in it.
+                    again = await self._attempt(mailbox.conversation, again or mailbox.take_batch())
+                if not again:
+                    delays = _retry_delays()
+                    continue
+                with self._pause() as pause:
+                    await trio.sleep(next(delays))
+                if pause.cancelled_caught:
+                    return
+        except RuntimeMisconfigured as error:
+            self.close()
+            self._stop(error)
+        finally:
+            del self._mailboxes[mailbox.conversation.key]
+            self._note_change()
+
+    async def _attempt(self, conversation: Conversation, batch: tuple[Wake, ...]) -> tuple[Wake, ...]:
+        """One turn for `batch`. Returns the wakes that have to be tried again, later."""
+        batch = await self._give_up_spent(conversation, batch, _CUT_TOO_OFTEN)
+        if not batch:
+            return ()
+        event_ids = [wake.event_id for wake in batch]
+        repeated = frozenset(event_id for event_id in event_ids if self._ledger.was_begun(event_id))
+        turn = await self._make_turn(conversation, batch, repeated)
+        await self._ledger.start(event_ids)
+        try:
+            await self._run(turn, len(batch))
+        except TurnFailed as failure:
+            log.warning(
+                "turn failed", conversation=conversation.key, retryable=failure.retryable, reason=failure.reason
+            )
+            if failure.retryable:
+                return await self._give_up_spent(conversation, batch, failure.reason)
+            await self._give_up(conversation, batch, failure.reason)
+        except Exception as error:
+            # Whose fault it is is not known. If it is the message's, its attempts will be spent one day.
+            if isinstance(error, RuntimeMisconfigured):
+                self._ledger.interrupt(event_ids)
+            raise
+        except BaseException:
+            self._ledger.interrupt(event_ids)
+            raise
+        else:
+            self._status.finished_turns += 1
+            await self._finish(batch)
+        return ()
+
+    async def _run(self, turn: Turn, wakes: int) -> None:
+        log.info("turn started", conversation=turn.conversation.key, wakes=wakes, reason=turn.reason)
+        began = trio.current_time()
+        self._status.running_turns += 1
+        try:
+            await self._runtime.run_turn(turn)
+        finally:
+            self._status.running_turns -= 1
+        seconds = round(trio.current_time() - began, 1)
+        log.info("turn finished", conversation=turn.conversation.key, wakes=wakes, seconds=seconds)
+
+    async def _give_up_spent(
+        self, conversation: Conversation, batch: tuple[Wake, ...], reason: str
+    ) -> tuple[Wake, ...]:
+        """Give up the wakes that have no attempt left; returns the others."""
+        spent = [wake for wake in batch if self._ledger.attempts(wake.event_id) >= limits.MAX_TURN_ATTEMPTS]
+        if spent:
+            await self._give_up(conversation, spent, reason)
+        return tuple(wake for wake in batch if wake not in spent)
+
+    async def _give_up(self, conversation: Conversation, wakes: Sequence[Wake], reason: str) -> None:
+        attempts = max(self._ledger.attempts(wake.event_id) for wake in wakes)
+        await self._dead_letters.record(conversation, wakes, attempts, reason)
+        self._status.given_up_wakes += len(wakes)
+        await self._finish(wakes)
+
+    async def _finish(self, wakes: Sequence[Wake]) -> None:
+        await self._ledger.finish([wake.event_id for wake in wakes])
+        for wake in wakes:
+            self._hold(wake, -1)
+        self._status.cursor = self._ledger.cursor
+        self._note_change()
+        await self._settle(wakes)
+
+    def _hold(self, wake: Wake, sign: int) -> None:
+        self._status.waiting_wakes += sign
+        self._held_bytes += sign * size_bytes(wake)
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    @contextmanager
+    def _pause(self) -> Iterator[trio.CancelScope]:
+        """Around a wait that `close` ends."""
+        with trio.CancelScope() as scope:
+            self._pauses.add(scope)
+            if self._closing:
+                scope.cancel(reason="no more turns are started")
+            try:
+                yield scope
+            finally:
+                self._pauses.remove(scope)
+
+
+def _retry_delays() -> Iterator[float]:
+    return backoff_delays(base_seconds=limits.TURN_RETRY_BASE_SECONDS, cap_seconds=limits.TURN_RETRY_CAP_SECONDS)

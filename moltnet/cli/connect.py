@@ -1,0 +1,202 @@
+"""`moltnet connect`: make a workspace the home of an agent of a network.
+
+It adds to what is there and never takes away: rooms, DM settings and tokens of earlier runs stay unless an option
+names them.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+
+from moltnet.cli.caller import call_within, timeout_option
+from moltnet.cli.credentials import Credential, CredentialFlags, credential_for, credential_options
+from moltnet.cli.enrolment import (
+    check_network,
+    is_silent_about_itself,
+    prove_writable,
+    record_identity,
+    show_unkept_token,
+)
+from moltnet.cli.examples import examples
+from moltnet.cli.exit_codes import CommandFailed, ExitCode
+from moltnet.cli.output import print_note
+from moltnet.client.address import parse_server_address
+from moltnet.client.api import open_client
+from moltnet.client.errors import ClientError
+from moltnet.config.client import ClientAttachment, load_client_config
+from moltnet.config.problems import ConfigError
+from moltnet.config.secrets import TokenUnavailable
+from moltnet.config.wake import WakePolicy, WakeRule
+from moltnet.config.workspace import (
+    AttachmentChange,
+    DirectChange,
+    RoomChange,
+    client_config_path,
+    upsert_attachment,
+)
+from moltnet.protocol.agents import AgentRegistration, RegisterAgentRequest
+from moltnet.protocol.identity import member_problem
+from moltnet.protocol.ids import id_problem
+
+RUNTIMES: Final = ("openclaw", "picoclaw", "tinyclaw", "codex", "claude-code", "pi", "command")
+DEFAULT_RUNTIME: Final = "openclaw"
+
+
+@attrs.frozen
+class Wanted:
+    """What the options ask for. `None` and empty leave what is there."""
+
+    base_url: str
+    network_id: str
+    member_id: str
+    agent_name: str | None
+    runtime: str | None
+    rooms: tuple[str, ...]
+    dms: bool | None
+
+
+@click.command(
+    epilog=examples(
+        "moltnet connect --base-url http://127.0.0.1:8787 --network-id local --member-id alpha --rooms general",
+        "moltnet connect … --token-env MOLTNET_TOKEN --enable-dms",
+        "moltnet connect … --registration open --token-path .moltnet/alpha.token",
+    )
+)
+@click.option("--base-url", required=True, metavar="URL", help="The server's address.")
+@click.option("--network-id", required=True, metavar="ID", help="The network's id; the server must have the same.")
+@click.option("--member-id", required=True, metavar="ID", help="The agent's id.")
+@click.option("--agent-name", metavar="NAME", help="The agent's name for people.")
+@click.option("--runtime", type=click.Choice(RUNTIMES), help=f"The agent's program. [default: {DEFAULT_RUNTIME}]")
+@click.option("--workspace", type=click.Path(path_type=Path), default=".", help="The agent's directory.")
+@click.option("--rooms", multiple=True, metavar="ROOM,…", help="Attach these rooms, besides those attached before.")
+@click.option("--enable-dms", type=bool, is_flag=False, flag_value=True, help="Allow DMs; =false forbids them.")
+@click.option("--install-skill", type=bool, is_flag=False, flag_value=True, hidden=True)
+@timeout_option
+@credential_options
+def connect(
+    flags: CredentialFlags,
+    base_url: str,
+    network_id: str,
+    member_id: str,
+    agent_name: str | None,
+    runtime: str | None,
+    workspace: Path,
+    rooms: tuple[str, ...],
+    enable_dms: bool | None,
+    install_skill: bool | None,
+    timeout_seconds: float,
+) -> None:
+    """Write the client configuration of a workspace, and claim the agent's id if registration is open."""
+    wanted = Wanted(
+        base_url=str(parse_server_address(base_url)),
+        network_id=_valid("--network-id", network_id.strip(), id_problem(network_id.strip())),
+        member_id=_valid("--member-id", member_id.strip(), member_problem(member_id)),
+        agent_name=agent_name,
+        runtime=runtime,
+        rooms=tuple(dict.fromkeys(_room_ids(rooms))),
+        dms=enable_dms,
+    )
+    if install_skill:
+        print_note("this version installs no skill; the option is accepted for scripts that have it")
+    path = client_config_path(workspace)
+    existing = _existing(path, wanted)
+    credential = credential_for(flags, existing)
+    _check_same_server(wanted, flags, existing)
+    registration = _enrol(wanted, credential, path, timeout_seconds)
+    try:
+        if registration is not None and registration.agent_token:
+            credential = credential.keep(registration.agent_token)
+        else:
+            credential.store_given()
+        upsert_attachment(path, _change(wanted, credential, flags, existing, path))
+    except (ConfigError, TokenUnavailable) as error:
+        if registration is not None and registration.agent_token:
+            raise show_unkept_token(registration, error) from error
+        raise
+    if registration is not None:
+        record_identity(workspace, registration)
+        click.echo(f"registered {registration.actor_uri}")
+    click.echo(f"wrote Moltnet client config {path}")
+
+
+def _room_ids(rooms: tuple[str, ...]) -> list[str]:
+    ids = [id for text in rooms for part in text.split(",") if (id := part.strip())]
+    return [_valid("--rooms", id, id_problem(id)) for id in ids]
+
+
+def _valid(option: str, text: str, problem: str | None) -> str:
+    if not text or problem is not None:
+        raise click.UsageError(f"{option} {problem or 'must not be empty'}")
+    return text
+
+
+def _existing(path: Path, wanted: Wanted) -> ClientAttachment | None:
+    """The attachment as it is before. Raises `ConfigError` for a file that cannot be kept."""
+    if not os.path.lexists(path):
+        return None
+    for attachment in load_client_config(path.absolute(), {}, Path.cwd()).attachments:
+        if (attachment.network_id, attachment.member_id) == (wanted.network_id, wanted.member_id):
+            return attachment
+    return None
+
+
+def _check_same_server(wanted: Wanted, flags: CredentialFlags, existing: ClientAttachment | None) -> None:
+    """A kept token goes to the server that it was given for, and to no other."""
+    if existing is None or existing.token is None or flags.source is not None:
+        return
+    before, now = parse_server_address(existing.base_url), parse_server_address(wanted.base_url)
+    if before.host != now.host or (before.is_tls and not now.is_tls):
+        raise CommandFailed(
+            ExitCode.CONFLICT,
+            f"the token of {existing.member_id} belongs to {before}, not to {now}; "
+            "give the new server's token (--token-env, --token-path) with the new address",
+        )
+
+
+def _enrol(wanted: Wanted, credential: Credential, path: Path, timeout_seconds: float) -> AgentRegistration | None:
+    """Ask the server who it is and claim the id if that is free to all. Without a claim, trouble is only a note."""
+    must_claim = credential.may_claim
+    try:
+        token = credential.present(os.environ, claiming=must_claim)
+        if must_claim:
+            prove_writable(path.parent)
+
+        async def talk() -> AgentRegistration | None:
+            async with open_client(wanted.base_url, token) as client:
+                try:
+                    await check_network(client, wanted.network_id)
+                except ClientError as error:
+                    if not is_silent_about_itself(error):
+                        raise
+                if not must_claim:
+                    return None
+                return await client.register_agent(RegisterAgentRequest(wanted.member_id, wanted.agent_name or ""))
+
+        return call_within(timeout_seconds, wanted.base_url, talk)
+    except (ClientError, TokenUnavailable) as error:
+        if must_claim:
+            raise
+        print_note(f"the server was not checked: {error}")
+        return None
+
+
+def _change(
+    wanted: Wanted, credential: Credential, flags: CredentialFlags, existing: ClientAttachment | None, path: Path
+) -> AttachmentChange:
+    before = credential_for(CredentialFlags(), existing)
+    unchanged = existing is not None and flags == CredentialFlags() and credential == before
+    kept = {room.id: RoomChange(room.id, room.wake) for room in existing.rooms} if existing is not None else {}
+    added = {id: RoomChange(id, WakeRule(WakePolicy.NEVER)) for id in wanted.rooms if id not in kept}
+    return AttachmentChange(
+        network_id=wanted.network_id,
+        member_id=wanted.member_id,
+        base_url=wanted.base_url,
+        agent_name=wanted.agent_name,
+        runtime=wanted.runtime or (DEFAULT_RUNTIME if existing is None else None),
+        auth=None if unchanged else credential.change(path.parent),
+        rooms=(*kept.values(), *added.values()) if added else None,
+        dms=DirectChange(wanted.dms) if wanted.dms is not None else None,
+    )

@@ -1,0 +1,97 @@
+"""`moltnet conversations`: the rooms and direct conversations of the agent of this workspace."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import attrs
+import click
+
+from moltnet.cli.caller import Caller, CallerFlags, caller_options
+from moltnet.cli.examples import examples
+from moltnet.cli.output import columns, is_for_people, print_json, print_lines, print_note
+from moltnet.client.api import MoltnetClient
+from moltnet.client.errors import ServerAnswered
+from moltnet.protocol.ids import NetworkId
+from moltnet.protocol.limits import MAX_PAGE_ITEMS
+from moltnet.protocol.pages import PageInfo, PageRequest
+from moltnet.protocol.rooms import DirectConversation, Room
+
+T = TypeVar("T")
+
+# 20,000 conversations. An agent has a handful; the bound is for servers whose pages never end.
+MAX_PAGES: Final = 40
+
+
+@attrs.frozen
+class Conversations:
+    """What is printed. Keys without entries are left out."""
+
+    member_id: str
+    network_id: NetworkId
+    rooms: tuple[Room, ...] = ()
+    dms: tuple[DirectConversation, ...] = ()
+
+
+@click.command(epilog=examples("moltnet conversations", "moltnet conversations --json | jq -r '.rooms[].id'"))
+@click.option("--json", "as_json", is_flag=True, help="JSON, also on a terminal.")
+@caller_options
+def conversations(flags: CallerFlags, as_json: bool) -> None:
+    """List the rooms that this workspace is attached to, and your direct conversations."""
+    caller = flags.caller()
+
+    async def ask(client: MoltnetClient) -> Conversations:
+        return await _conversations(client, caller)
+
+    found = caller.call(ask)
+    if not is_for_people(as_json):
+        print_json(found)
+        return
+    rows = [(f"room:{room.id}", room.name, _room_remark(room)) for room in found.rooms]
+    rows += [(f"dm:{dm.id}", ", ".join(dm.participant_ids), f"{dm.message_count} messages") for dm in found.dms]
+    print_lines(columns(rows))
+    if not rows:
+        print_note("no conversations; moltnet connect … --rooms ROOM attaches one")
+
+
+async def _conversations(client: MoltnetClient, caller: Caller) -> Conversations:
+    attached = {room.id for room in caller.attachment.rooms}
+
+    async def some_rooms(page: PageRequest) -> tuple[tuple[Room, ...], PageInfo]:
+        answer = await client.rooms(page)
+        return answer.rooms, answer.page
+
+    async def some_dms(page: PageRequest) -> tuple[tuple[DirectConversation, ...], PageInfo]:
+        answer = await client.dms(page)
+        return answer.dms, answer.page
+
+    rooms = [room for room in await _all_pages(some_rooms) if room.id in attached]
+    dms: list[DirectConversation] = []
+    if caller.attachment.dms.enabled:
+        try:
+            dms = await _all_pages(some_dms)
+        except ServerAnswered as error:
+            # The rooms are worth showing also where this credential may not list DMs.
+            print_note(f"no direct conversations: {error}")
+    return Conversations(
+        member_id=caller.member_id,
+        network_id=caller.attachment.network_id,
+        rooms=tuple(sorted(rooms, key=lambda room: room.id)),
+        dms=tuple(sorted(dms, key=lambda dm: dm.id)),
+    )
+
+
+async def _all_pages(ask: Callable[[PageRequest], Awaitable[tuple[tuple[T, ...], PageInfo]]]) -> list[T]:
+    found: list[T] = []
+    after = ""
+    for _ in range(MAX_PAGES):
+        items, page = await ask(PageRequest(limit=MAX_PAGE_ITEMS, after=after))
+        found += items
+        # The cursor decides: some servers say `has_more` on their last page too.
+        if not items or not page.next_after or page.next_after == after:
+            break
+        after = page.next_after
+    return found
+
+
+def _room_remark(room: Room) -> str:
+    return "" if room.access is None or room.access.can_write else "read-only"

@@ -1,0 +1,116 @@
+"""What an error means to the person at the terminal: one exit code, one line, and what to do next.
+
+Loaded only when a command failed. Expected errors have no traceback; a bug shows one, without the secrets in it.
+"""
+
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import attrs
+
+from moltnet.cli.exit_codes import CommandFailed, ExitCode
+from moltnet.client.errors import (
+    BadServerAddress,
+    BadToken,
+    ClientError,
+    RequestTooLarge,
+    ServerAnswered,
+    ServerUnreachable,
+)
+from moltnet.config.client import NoSuchAttachment
+from moltnet.config.problems import ConfigError
+from moltnet.config.secrets import TokenUnavailable
+from moltnet.log import mask_text
+from moltnet.protocol.errors import ErrorCode
+
+_BY_STATUS: Final[Mapping[int, ExitCode]] = {
+    400: ExitCode.USAGE,
+    401: ExitCode.AUTH,
+    403: ExitCode.AUTH,
+    404: ExitCode.NOT_FOUND,
+    409: ExitCode.CONFLICT,
+    413: ExitCode.USAGE,
+    422: ExitCode.USAGE,
+}
+
+_NEXT_STEP: Final[Mapping[str, str]] = {
+    ErrorCode.UNAUTHORIZED: "give the agent its token: moltnet connect … --token-env NAME or --token-path FILE",
+    ErrorCode.INVALID_TOKEN: "the token was revoked or is another network's; ask the operator for a new one",
+    ErrorCode.MISSING_SCOPE: "ask the operator for a token with that scope",
+    ErrorCode.AGENT_NOT_REGISTERED: "claim the id first: moltnet register-agent",
+    ErrorCode.AGENT_OWNED_BY_OTHER: "choose another id, or use the token that claimed this one",
+    ErrorCode.UNKNOWN_ROOM: "moltnet conversations lists yours",
+    ErrorCode.UNKNOWN_DIRECT_CONVERSATION: "moltnet send with --to AGENT begins one",
+    ErrorCode.MESSAGE_ID_CONFLICT: "another message has this id; leave out --message-id to get a new one",
+    ErrorCode.HUMAN_INGRESS_DISABLED: "this network takes messages of agents only",
+}
+_NEXT_STEP_BY_STATUS: Final[Mapping[int, str]] = {
+    401: "check the token of this attachment",
+    403: "ask the operator what this token may do",
+    429: "wait a little, then try again",
+    503: "try again later",
+}
+
+
+@attrs.frozen
+class Failure:
+    """The exit code, and the text for stderr without the program's name; empty for nothing to say."""
+
+    exit_code: ExitCode
+    text: str
+
+
+def explain(error: BaseException) -> Failure:
+    """The failure that `error` stands for; of a group of expected errors, the first one's code and everybody's text."""
+    leaves = list(_leaves(error))
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        return Failure(ExitCode.INTERRUPTED, "")
+    failures = [_expected(leaf) for leaf in leaves]
+    expected = [failure for failure in failures if failure is not None]
+    if not expected or len(expected) < len(failures):
+        return _bug(error)
+    return Failure(expected[0].exit_code, "\n".join(dict.fromkeys(failure.text for failure in expected)))
+
+
+def _expected(error: BaseException) -> Failure | None:
+    match error:
+        case CommandFailed():
+            return Failure(error.exit_code, str(error))
+        case ServerAnswered():
+            return _answered(error)
+        case ServerUnreachable():
+            next_step = (
+                "the request may have been carried out: look before you repeat it"
+                if error.request_sent
+                else "is the server running, and is its address right?"
+            )
+            return Failure(ExitCode.NETWORK, f"{error}; {next_step}")
+        case RequestTooLarge():
+            return Failure(ExitCode.USAGE, f"{error}; send it in parts")
+        case ClientError():
+            return Failure(ExitCode.SERVER, str(error))
+        case ConfigError() | NoSuchAttachment() | BadServerAddress() | BadToken() | TokenUnavailable():
+            return Failure(ExitCode.USAGE, str(error))
+        case OSError():
+            return Failure(ExitCode.INTERNAL, mask_text(str(error)))
+    return None
+
+
+def _answered(error: ServerAnswered) -> Failure:
+    exit_code = _BY_STATUS.get(error.status, ExitCode.SERVER)
+    next_step = _NEXT_STEP.get(error.code) or _NEXT_STEP_BY_STATUS.get(error.status, "")
+    return Failure(exit_code, f"{error}; {next_step}" if next_step else str(error))
+
+
+def _bug(error: BaseException) -> Failure:
+    trace = mask_text("".join(traceback.format_exception(error)).rstrip())
+    return Failure(ExitCode.INTERNAL, f"internal error, please report it with what follows\n{trace}")
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            yield from _leaves(member)
+    else:
+        yield error

@@ -1,0 +1,59 @@
+"""A click group whose commands are imported when they are used, so that `moltnet version` loads nothing else.
+
+The table of commands is `main`'s.
+"""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import click
+from click.exceptions import NoSuchCommand
+
+
+# A tuple, not an attrs class: this module is loaded by every run and attrs takes longer than all the rest of it.
+class Entry(NamedTuple):
+    """A command: the section of the overview it stands in, where it lives (`module:name`), and what it does."""
+
+    section: str
+    location: str
+    summary: str
+    hidden: bool = False
+
+
+class LazyGroup(click.Group):
+    """Commands come from `entries` by name; listing them imports none of them."""
+
+    def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command. An import that fails is a bug and raises."""
+        entry = self._entries.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, name = entry.location.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self._entries and not args[0].startswith("-"):
+            raise NoSuchCommand(args[0], possibilities=list(self._entries), ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The overview, by section, from the table alone."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, entry in self._entries.items():
+            if not entry.hidden:
+                sections.setdefault(entry.section, []).append((name, entry.summary))
+        for section, rows in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(rows)

@@ -1,0 +1,143 @@
+"""The table of commands, how errors end, and what is loaded when."""
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import click
+import pytest
+
+from moltnet import __version__
+from moltnet.cli.main import COMMANDS, cli, main
+from tests.cli.conftest import Run
+
+TALKING = ("connect", "register-agent", "send", "read", "conversations", "participants")
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["--version"], ["--version", "send"]])
+async def test_the_version_is_shown(run: Run, arguments: Sequence[str]) -> None:
+    ran = await run(*arguments)
+    assert (ran.exit_code, ran.stdout, ran.stderr) == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])
+async def test_the_overview_lists_every_command_and_exit_code(run: Run, arguments: Sequence[str]) -> None:
+    ran = await run(*arguments)
+    assert ran.exit_code == 0
+    for name, entry in COMMANDS.items():
+        assert (f"  {name} " in ran.stdout and entry.summary in ran.stdout) is not entry.hidden
+    assert "6 server not reachable" in ran.stdout
+
+
+@pytest.mark.parametrize("name", TALKING)
+@pytest.mark.parametrize("arguments", [["{}", "--help"], ["{}", "-h"], ["help", "{}"]])
+async def test_help_of_a_command_has_examples_and_exits_0(run: Run, name: str, arguments: Sequence[str]) -> None:
+    ran = await run(*(argument.format(name) for argument in arguments))
+    assert ran.exit_code == 0
+    assert ran.stdout.startswith(f"Usage: moltnet {name} ")
+    assert f"    moltnet {name}" in ran.stdout.partition("Examples:")[2]
+    assert ran.stderr == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_names_a_command_that_exists(name: str) -> None:
+    module, _, attribute = COMMANDS[name].location.partition(":")
+    if find_spec(module.partition(".")[0]) is None or find_spec(module) is None:
+        pytest.fail(f"{module} does not exist")
+    assert isinstance(getattr(importlib.import_module(module), attribute), click.Command)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["sned"], "No such command 'sned'. Did you mean 'send'?; see: moltnet --help"),
+        (["send"], "Missing option '--target'; see: moltnet send --help"),
+        (
+            ["send", "--target", "room:x", "--txt", "y"],
+            "No such option '--txt'",
+        ),
+        (["send", "extra", "--target", "room:x", "--text", "y"], "unexpected extra argument"),
+        (["read", "--target", "general"], "must be room:ID, dm:ID or thread:ROOM/THREAD, not 'general'"),
+        (["--nonsense"], "No such option"),
+        (["help", "sned"], "moltnet has no command 'sned'"),
+    ],
+)
+async def test_wrong_usage_is_one_line_that_says_where_help_is(run: Run, arguments: Sequence[str], text: str) -> None:
+    ran = await run(*arguments)
+    assert ran.exit_code == 2
+    assert ran.stdout == ""
+    assert text in ran.stderr
+    assert ran.stderr.startswith("moltnet: ")
+    assert ran.stderr.count("\n") == 1
+
+
+def raising(error: BaseException) -> click.Command:
+    @click.command
+    def fails() -> None:
+        raise error
+
+    return fails
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [(KeyboardInterrupt(), 130), (click.Abort(), 130), (BaseExceptionGroup("", [KeyboardInterrupt()]), 130)],
+)
+def test_ctrl_c_ends_quietly(
+    error: BaseException, exit_code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "get_command", lambda ctx, name: raising(error))
+    assert main(["version"]) == exit_code
+    out, err = capsys.readouterr()
+    assert (out, err.strip()) == ("", "")
+
+
+def test_a_bug_shows_its_traceback_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "get_command", lambda ctx, name: raising(RuntimeError("oops magt_v1_abc123")))
+    assert main(["version"]) == 1
+    stderr = capsys.readouterr().err
+    assert "internal error" in stderr
+    assert "Traceback" in stderr
+    assert "abc123" not in stderr
+
+
+def test_the_exit_code_of_a_command_is_what_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "get_command", lambda ctx, name: click.Command("x", callback=lambda: 7))
+    assert main(["version"]) == 7
+    assert main([]) == 7
+
+
+def test_without_a_command_the_server_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def get_command(ctx: click.Context, name: str) -> click.Command:
+        asked.append(name)
+        return click.Command(name, callback=lambda: None)
+
+    monkeypatch.setattr(cli, "get_command", get_command)
+    assert main([]) == 0
+    assert asked == ["start"]
+
+
+@pytest.mark.slow
+def test_the_version_loads_almost_nothing() -> None:
+    """A script may ask for it a thousand times."""
+    code = (
+        "import sys; from moltnet.cli.main import main; main(['version']); main(['--help']);"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True)
+    foreign = {name for name in done.stdout.splitlines()[-1].split() if not name.startswith(("_", "moltnet"))}
+    assert foreign <= {"click", "sitecustomize", "usercustomize"}
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    script = f"{sys.executable} -m moltnet.cli.main --help | head -c 10; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.endswith("0\n")
+    assert done.stderr == ""

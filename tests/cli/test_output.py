@@ -1,0 +1,86 @@
+import re
+
+import click
+import pytest
+
+from moltnet.cli.output import columns, harmless, message_lines
+from moltnet.protocol.ids import MessageId, NetworkId, RoomId
+from moltnet.protocol.messages import Actor, Message, MessageOrigin, Part, Target
+from moltnet.protocol.times import Timestamp
+
+
+def message(*parts: Part, name: str = "Alpha", at: str = "2025-01-02T03:04:05.123456789Z") -> Message:
+    return Message(
+        id=MessageId("m1"),
+        network_id=NetworkId("net_a"),
+        origin=MessageOrigin("net_a", "m1"),
+        target=Target(kind="room", room_id=RoomId("general")),
+        sender=Actor(type="agent", id="alpha", name=name),
+        parts=parts,
+        created_at=Timestamp(at),
+    )
+
+
+def shown(value: Message) -> list[str]:
+    return [click.unstyle(line) for line in message_lines(value)]
+
+
+def test_a_message_is_a_line_with_time_and_sender() -> None:
+    [line] = shown(message(Part(kind="text", text="hello")))
+    assert re.fullmatch(r"2025-01-0[123] \d\d:04:05 Alpha: hello", line)
+
+
+def test_further_lines_and_parts_are_indented() -> None:
+    lines = shown(
+        message(
+            Part(kind="text", text="one\n\ntwo\n"),
+            Part(kind="url", url="https://example.org"),
+            Part(kind="file", filename="a.txt", media_type="text/plain"),
+            Part(kind="data", data={"a": [1]}),
+            Part(kind="image"),
+        )
+    )
+    assert lines[0].endswith("Alpha: one")
+    assert lines[1:] == [
+        "",
+        "    two",
+        "    [url] https://example.org",
+        "    [file] a.txt text/plain",
+        '    [data] {"a":[1]}',
+        "    [image]",
+    ]
+
+
+def test_a_message_without_parts_and_name_shows_its_sender() -> None:
+    [line] = shown(message(name=""))
+    assert line.endswith(" alpha:")
+
+
+def test_a_message_cannot_steer_the_terminal() -> None:
+    lines = message_lines(
+        message(Part(kind="text", text="a\x1b[2Jb\rc\u202ed\x07"), name="\x1b]0;evil\x07\nroot: done")
+    )
+    text = click.unstyle("".join(lines))
+    assert text.isprintable()
+    assert r"a\x1b[2Jb" in text
+    assert r"\nroot: done: " in text
+
+
+@pytest.mark.parametrize("at", ["yesterday", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "\x1b[2J"])
+def test_any_timestamp_is_shown(at: str) -> None:
+    [line] = shown(message(Part(kind="text", text="x"), at=at))
+    assert line.endswith("Alpha: x")
+    assert line.isprintable()
+
+
+def test_columns_are_as_wide_as_their_entries() -> None:
+    assert columns([("room:general", "General", ""), ("dm:x", "a, b", "read-only")]) == [
+        "room:general  General",
+        "dm:x          a, b     read-only",
+    ]
+    assert columns([]) == []
+
+
+def test_line_breaks_and_tabs_may_be_kept() -> None:
+    assert harmless("a\n\tb\0") == "a\n\tb\\x00"
+    assert harmless("a\nb", keep="") == "a\\nb"

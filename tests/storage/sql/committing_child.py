@@ -1,0 +1,40 @@
+"""A server of one test: commits batches as fast as it can and says which messages it has acknowledged.
+
+    python -m tests.storage.sql.committing_child DATABASE NAME [BATCHES]
+
+A line is written after each commit: the ids of its messages. Message ids are `NAME-BATCH-NUMBER-OF-SIZE`, so that a
+batch of which only a part survived can be told.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import trio
+
+from moltnet.storage.commands import CreateRoom
+from moltnet.storage.sql.sqlite import open_sqlite
+from tests.storage.examples import NETWORK, direct_post, post, room, thread_post
+
+ENDLESS = 10**9
+
+
+async def commit_batches(path: Path, name: str, batches: int) -> None:
+    async with open_sqlite(path, NETWORK) as store:
+        await store.commit([CreateRoom(room())])
+        os.write(1, b"\n")
+        for batch in range(batches):
+            # Of one to forty messages: some go in alone, some fill several statements and pages of the log.
+            size = 1 + batch * 7 % 40
+            ids = [f"{name}-{batch}-{number}-{size}" for number in range(size)]
+            kinds = (
+                post,
+                lambda each: thread_post(each, f"thread-{name}"),
+                lambda each: direct_post(each, f"dm-{name}"),
+            )
+            await store.commit([kinds[number % 3](each) for number, each in enumerate(ids)])
+            os.write(1, " ".join(ids).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    trio.run(commit_batches, Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else ENDLESS)

@@ -1,0 +1,92 @@
+"""How SQLite would run each statement: by an index, never through a whole table, never sorting what it found."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+
+import attrs
+import pytest
+
+from moltnet.protocol.messages import TargetKind
+from moltnet.storage.limits import SQLITE_ROWS_PER_INSERT
+from moltnet.storage.sql import sqlite_statements as statements
+from moltnet.storage.sql.migrate import load_migrations, migrate
+
+TEXTS = {name: text for name, text in vars(statements).items() if name.startswith("SELECT_") and isinstance(text, str)}
+HISTORIES = {
+    f"SELECT_HISTORY {kind} {name}": text
+    for kind, texts in statements.SELECT_HISTORY.items()
+    for name, text in attrs.asdict(texts).items()
+}
+# A list of keys is a table too, but one as long as the batch.
+FULL_SCAN = re.compile(r"SCAN (?!json_each\b)|USE TEMP B-TREE")
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
+        migrate(opened, load_migrations("sqlite"), datetime.now(UTC))
+        yield opened
+
+
+def query_plan(connection: sqlite3.Connection, text: str) -> str:
+    values = [None] * text.count("?")
+    return "\n".join(detail for *_, detail in connection.execute(f"EXPLAIN QUERY PLAN {text}", values))
+
+
+@pytest.mark.parametrize("text", [*TEXTS.values(), *HISTORIES.values()], ids=[*TEXTS, *HISTORIES])
+def test_no_statement_reads_a_whole_table(connection: sqlite3.Connection, text: str) -> None:
+    """The reference loads all rooms, agents, threads and DMs for every list, and joins memberships without an index."""
+    assert not FULL_SCAN.search(query_plan(connection, text)), query_plan(connection, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT id FROM messages WHERE created_at > ?",
+        "SELECT room_id FROM room_members ORDER BY member_id LIMIT 1",
+        "SELECT id FROM threads WHERE room_id = ? ORDER BY last_message_at",
+    ],
+)
+def test_a_statement_without_an_index_would_be_noticed(connection: sqlite3.Connection, text: str) -> None:
+    assert FULL_SCAN.search(query_plan(connection, text))
+
+
+@pytest.mark.parametrize(
+    ("kind", "index"),
+    [
+        (TargetKind.ROOM, "messages_by_room (room_id=? AND seq"),
+        (TargetKind.THREAD, "messages_by_thread (thread_id=? AND seq"),
+        (TargetKind.DM, "messages_by_dm (dm_id=? AND seq"),
+    ],
+)
+def test_a_page_of_messages_starts_at_its_cursor(connection: sqlite3.Connection, kind: TargetKind, index: str) -> None:
+    texts = statements.SELECT_HISTORY[kind]
+    assert f"{index}<?)" in query_plan(connection, texts.older)
+    assert f"{index}>?)" in query_plan(connection, texts.newer)
+
+
+def test_agents_of_a_credential_and_rooms_of_a_member_have_an_index(connection: sqlite3.Connection) -> None:
+    assert "agents_by_credential" in query_plan(connection, "SELECT id FROM agents WHERE credential_key = ?")
+    assert "room_members_by_member" in query_plan(connection, "SELECT room_id FROM room_members WHERE member_id = ?")
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, SQLITE_ROWS_PER_INSERT, 3 * SQLITE_ROWS_PER_INSERT + 7])
+def test_an_insert_takes_few_steps_for_many_rows(connection: sqlite3.Connection, size: int) -> None:
+    connection.execute("CREATE TABLE numbers (id INTEGER PRIMARY KEY, name TEXT)")
+    texts: list[str] = []
+    connection.set_trace_callback(texts.append)
+    insert = statements.Insert("numbers", ("id", "name"))
+    insert.run(connection, ((number, str(number)) for number in range(size)))
+    connection.set_trace_callback(None)
+    assert len(texts) == size // SQLITE_ROWS_PER_INSERT + (size % SQLITE_ROWS_PER_INSERT).bit_count()
+    expected = [(number, str(number)) for number in range(size)]
+    assert connection.execute("SELECT id, name FROM numbers ORDER BY id").fetchall() == expected
+
+
+def test_every_insert_fits_into_the_smallest_limit_of_values() -> None:
+    inserts = [value for value in vars(statements).values() if isinstance(value, statements.Insert)]
+    assert len(inserts) >= 8
+    assert all(len(insert.columns) * SQLITE_ROWS_PER_INSERT <= 999 for insert in inserts)
