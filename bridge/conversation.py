@@ -159,7 +159,7 @@ class Conversations:
         turn = await self._make_turn(conversation, batch, repeated)
         await self._ledger.start(event_ids)
         try:
-            await self._run(turn, len(batch))
+            seconds = await self._run(turn, len(batch))
         except TurnFailed as failure:
             log.warning(
                 "turn failed", conversation=conversation.key, retryable=failure.retryable, reason=failure.reason
@@ -178,9 +178,12 @@ class Conversations:
         else:
             self._status.finished_turns += 1
             await self._finish(batch)
+            # Said when it is on disk: from here on it is never done again.
+            log.info("turn finished", conversation=conversation.key, wakes=len(batch), seconds=seconds)
         return ()
 
-    async def _run(self, turn: Turn, wakes: int) -> None:
+    async def _run(self, turn: Turn, wakes: int) -> float:
+        """Run one turn; how many seconds it took."""
         log.info("turn started", conversation=turn.conversation.key, wakes=wakes, reason=turn.reason)
         began = trio.current_time()
         self._status.running_turns += 1
@@ -188,8 +191,7 @@ class Conversations:
             await self._runtime.run_turn(turn)
         finally:
             self._status.running_turns -= 1
-        seconds = round(trio.current_time() - began, 1)
-        log.info("turn finished", conversation=turn.conversation.key, wakes=wakes, seconds=seconds)
+        return round(trio.current_time() - began, 1)
 
     async def _give_up_spent(
         self, conversation: Conversation, batch: tuple[Wake, ...], reason: str

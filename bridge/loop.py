@@ -37,7 +37,8 @@ from bridge.ledger import Ledger, Standing, open_ledger
 from bridge.policy import Ignored, Wake, judge
 from bridge.preflight import check_server
 from bridge.render import render_body
-from bridge.runtimes.runtime import Runtime, open_runtime
+from bridge.runtimes.registry import open_runtime
+from bridge.runtimes.runtime import Runtime
 from bridge.status import AttachmentStatus
 from bridge.turns import TurnMaker
 from moltnet.backoff import backoff_delays
@@ -198,6 +199,9 @@ class _Link:
         token = await find_token(self._config, self._environ)
         await check_server(self._config, token, self._environ)
         async with open_attachment(self._config, token, self._ledger.rewind(), self._environ) as attachment:
+            if self._ledger.is_fresh and attachment.ready.cursor:
+                # Our place in the log, kept before anything has come: a crash from here on loses nothing.
+                await self._ledger.begin(attachment.ready.cursor, None)
             self._attached_at = trio.current_time()
             self._refused_at = None
             self._status.attached()

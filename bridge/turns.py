@@ -84,7 +84,7 @@ def client_entry(config: AttachmentConfig) -> AttachmentChange:
         member_id=config.agent.id,
         base_url=config.server.base_url,
         agent_name=config.agent.name,
-        runtime=config.runtime.kind,
+        runtime=config.runtime.kind.value,
         auth=AuthChange(mode, token_env="" if mode is AuthMode.NONE else TOKEN_VARIABLE),
         rooms=tuple(RoomChange(room.id, room.wake) for room in config.rooms),
         dms=DirectChange(config.dms.enabled, config.dms.wake),

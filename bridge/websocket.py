@@ -16,6 +16,7 @@ from wsproto.utilities import LocalProtocolError
 from bridge import limits
 from bridge.errors import AttachRefused, ConnectionLost, single_error
 from moltnet.client.address import ServerAddress
+from moltnet.client.answers import error_envelope
 from moltnet.client.dialing import dial
 from moltnet.client.errors import BadServerAddress, ServerUnreachable
 from moltnet.client.proxies import find_proxy
@@ -102,7 +103,7 @@ async def open_websocket(
                     await trio.aclose_forcefully(stream)
                 nursery.cancel_scope.cancel(reason="the connection is closed")
     except ConnectionRejected as rejected:
-        raise _refusal(server, rejected.status_code) from rejected
+        raise _refusal(server, rejected) from rejected
 
 
 async def _dial(server: ServerAddress, environ: Mapping[str, str]) -> trio.abc.Stream:
@@ -167,8 +168,10 @@ def _closed(closed: ConnectionClosed) -> WebSocketClosed:
     return WebSocketClosed(closed.reason.code, closed.reason.reason or "")
 
 
-def _refusal(server: ServerAddress, status: int) -> ConnectionLost | AttachRefused:
-    text = f"{server} answered the upgrade with {status}"
+def _refusal(server: ServerAddress, rejected: ConnectionRejected) -> ConnectionLost | AttachRefused:
+    status = rejected.status_code
+    _, reason, _ = error_envelope(rejected.body or b"")
+    text = f"{server} answered the upgrade with {status}" + (f": {reason}" if reason else "")
     if status in _PASSING_STATUSES:
         return ConnectionLost(text)
     return AttachRefused(text, certain=status in _CREDENTIAL_STATUSES)

@@ -70,7 +70,8 @@ async def open_app_on(store: Store, config: MoltnetConfig, clock: WallClock = ut
     """
     directory = Directory(config.network.id)
     directory.load(await store.load_directory())
-    broker = Broker(config.network.id, store, (await store.event_bounds()).newest_seq)
+    bounds = await store.event_bounds()
+    broker = Broker(config.network.id, store, bounds.newest_seq, bounds.newest_id)
 
     def publish(committed: Committed) -> None:
         # Rooms and agents first: who may see an event is decided by what it changed.

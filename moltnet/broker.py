@@ -28,9 +28,13 @@ class StreamEnded(Exception):
 
 @attrs.frozen
 class Position:
-    """Where a reader starts: after ``seq``, and the gap that it must be told of first, if there is one."""
+    """Where a reader starts: after ``seq``, and the gap that it must be told of first, if there is one.
+
+    ``cursor`` is the id of the event at ``seq``, empty if there is none or nobody asked for that place.
+    """
 
     seq: int
+    cursor: str = ""
     gap: EventRecord | None = None
 
 
@@ -41,6 +45,7 @@ class Broker:
     network_id: NetworkId
     store: Store
     newest_seq: int
+    newest_id: str = ""
     _ring: list[EventRecord] = attrs.field(init=False, factory=list)
     _ring_bytes: int = attrs.field(init=False, default=0)
     _ended: bool = attrs.field(init=False, default=False)
@@ -56,7 +61,7 @@ class Broker:
         self._ring.extend(records)
         self._ring_bytes += sum(len(record.wire) for record in records)
         self._trim()
-        self.newest_seq = records[-1].seq
+        self.newest_seq, self.newest_id = records[-1].seq, records[-1].id
         self._arrivals.unpark_all()
 
     def subscribe(self, after_seq: int) -> "Subscription":
@@ -71,10 +76,10 @@ class Broker:
         """
         if not cursor:
             await trio.lowlevel.checkpoint()
-            return Position(self.newest_seq)
+            return Position(self.newest_seq, self.newest_id)
         seq = await self.store.event_seq(cursor)
         if seq is not None:
-            return Position(seq)
+            return Position(seq, cursor)
         bounds = await self.store.event_bounds()
         before_oldest = max(0, bounds.oldest_seq - 1)
         if cursor.startswith(GAP_PREFIX):
@@ -84,7 +89,7 @@ class Broker:
         wire = event_wire(
             event_id, EventType.REPLAY_GAP, self.network_id, format_timestamp(now), b'"replay_gap":' + encode(gap)
         )
-        return Position(before_oldest, EventRecord(0, event_id, EventType.REPLAY_GAP, wire))
+        return Position(before_oldest, gap=EventRecord(0, event_id, EventType.REPLAY_GAP, wire))
 
     def recent_after(self, seq: int, limit: int) -> Sequence[EventRecord] | None:
         """At most ``limit`` events after ``seq`` from the ring; ``None`` if the ring no longer reaches back to it."""

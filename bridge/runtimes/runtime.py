@@ -1,16 +1,14 @@
-"""What every agent runtime promises to the bridge, and which kind is served by which module.
+"""What every agent runtime promises to the bridge. Which kind is served by which module is in `registry.py`.
 
 A `Runtime` takes one turn at a time per conversation and says when it is done; what the agent answers goes to the
 network by `moltnet send`, not through here.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
 from typing import Protocol
 
 import attrs
 
-from bridge.config import AttachmentConfig, RuntimeKind
 from moltnet.protocol.messages import Target, TargetKind
 
 
@@ -108,29 +106,3 @@ class Runtime(Protocol):
             RuntimeMisconfigured: no turn will be.
         """
         ...
-
-
-@asynccontextmanager
-async def open_runtime(config: AttachmentConfig) -> AsyncIterator[Runtime]:
-    """The runtime of an attachment, ready for turns.
-
-    Raises:
-        RuntimeMisconfigured: the kind is not available, or what it needs is missing on this machine.
-    """
-    async with _choose(config) as runtime:
-        yield runtime
-
-
-def _choose(config: AttachmentConfig) -> AbstractAsyncContextManager[Runtime]:
-    # Imported here because these modules build on this one, and a node needs few of them.
-    match config.runtime.kind:
-        case RuntimeKind.CODEX:
-            from bridge.runtimes.codex import open_codex
-
-            return open_codex(config)
-        case RuntimeKind.COMMAND:
-            from bridge.runtimes.command import open_command
-
-            return open_command(config)
-        case kind:
-            raise RuntimeMisconfigured(f"runtime kind {kind} is not available in this version")

@@ -96,6 +96,7 @@ class Gateway:
                     registration.actor_uid,
                     registration.actor_uri,
                     agent_token=registration.agent_token,
+                    cursor=position.cursor,
                     now=trio.current_time(),  # a slow disk is not the peer's silence
                 )
             )

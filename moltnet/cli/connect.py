@@ -43,6 +43,8 @@ from moltnet.protocol.ids import id_problem
 
 RUNTIMES: Final = ("openclaw", "picoclaw", "tinyclaw", "codex", "claude-code", "pi", "command")
 DEFAULT_RUNTIME: Final = "openclaw"
+# A check that may fail must not hold up who only wants a file written.
+CHECK_SECONDS: Final = 5.0
 
 
 @attrs.frozen
@@ -175,9 +177,10 @@ def _enrol(wanted: Wanted, credential: Credential, path: Path, timeout_seconds: 
                     return None
                 return await client.register_agent(RegisterAgentRequest(wanted.member_id, wanted.agent_name or ""))
 
-        return call_within(timeout_seconds, wanted.base_url, talk)
-    except (ClientError, TokenUnavailable) as error:
-        if must_claim:
+        bound_seconds = timeout_seconds if must_claim else min(timeout_seconds, CHECK_SECONDS)
+        return call_within(bound_seconds, wanted.base_url, talk)
+    except (ClientError, TokenUnavailable, CommandFailed) as error:
+        if must_claim or (isinstance(error, CommandFailed) and error.exit_code is not ExitCode.NETWORK):
             raise
         print_note(f"the server was not checked: {error}")
         return None

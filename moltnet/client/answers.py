@@ -35,7 +35,7 @@ def check_status(server: str, answer: Answer) -> None:
         raise ServerMisbehaved(
             server, f"redirects to {one_line(there) or 'nowhere'}; use the address of the server itself"
         )
-    code, message, request_id = _error_envelope(answer.body)
+    code, message, request_id = error_envelope(answer.body)
     raise ServerAnswered(
         server,
         status,
@@ -46,7 +46,7 @@ def check_status(server: str, answer: Answer) -> None:
     )
 
 
-def _error_envelope(body: bytes) -> tuple[str, str, str]:
+def error_envelope(body: bytes) -> tuple[str, str, str]:
     """``code``, ``error`` and ``request_id`` of the error envelope; empty for what is not there (a proxy's page)."""
     try:
         value = orjson.loads(body)

@@ -25,6 +25,7 @@ from moltnet.client.http import HttpClient, Request, open_http
 from moltnet.client.limits import (
     EVENT_SILENCE_SECONDS,
     MAX_SEND_TRIES,
+    MAX_UNBOUNDED_WAIT_SECONDS,
     SEND_RETRY_BASE_SECONDS,
     SEND_RETRY_CAP_SECONDS,
     SEND_TRY_SECONDS,
@@ -121,7 +122,7 @@ class MoltnetClient:
 
         A message without an id gets one here. Tried again after a lost connection, an answer that takes longer than
         ``SEND_TRY_SECONDS``, 429 and 5xx, with growing delays, and with the server's ``Retry-After``: until the
-        enclosing deadline leaves no time for another try, or ``MAX_SEND_TRIES`` without a deadline. Cancelled, the
+        enclosing deadline leaves no time for another try; without a deadline ``MAX_SEND_TRIES`` times. Cancelled, the
         message may or may not be stored.
 
         Raises:
@@ -223,5 +224,5 @@ def _asked_wait_seconds(error: ClientError) -> float:
 def _has_time(tried: int, wait_seconds: float) -> bool:
     deadline = trio.current_effective_deadline()
     if deadline == float("inf"):
-        return tried < MAX_SEND_TRIES
+        return tried < MAX_SEND_TRIES and wait_seconds <= MAX_UNBOUNDED_WAIT_SECONDS
     return trio.current_time() + wait_seconds < deadline

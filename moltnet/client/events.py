@@ -40,6 +40,7 @@ class EventStream:
         return self
 
     async def __anext__(self) -> Event:
+        await trio.lowlevel.checkpoint()
         while not self._ready:
             await self._receive_more()
         event = self._ready.popleft()

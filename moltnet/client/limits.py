@@ -25,6 +25,8 @@ MAX_SEND_TRIES: Final = 8
 SEND_TRY_SECONDS: Final = 10.0
 SEND_RETRY_BASE_SECONDS: Final = 0.25
 SEND_RETRY_CAP_SECONDS: Final = 8.0
+# A server may ask for more patience (Retry-After) than a caller without a deadline has.
+MAX_UNBOUNDED_WAIT_SECONDS: Final = 60.0
 
 # A server writes a comment every 15 s when nothing happens: after three missing ones the connection is dead.
 EVENT_SILENCE_SECONDS: Final = 45.0

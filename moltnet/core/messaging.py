@@ -30,6 +30,7 @@ from moltnet.protocol.messages import (
 )
 from moltnet.storage.commands import (
     AppendMessage,
+    DirectFull,
     MessageOutcome,
     MessageRepeated,
     MessageStored,
@@ -144,6 +145,11 @@ def _answer(request: SendMessageRequest, outcome: MessageOutcome) -> MessageAcce
             raise Conflict(
                 ErrorCode.THREAD_IN_OTHER_ROOM,
                 f'thread "{request.target.thread_id}" belongs to another room than "{request.target.room_id}"',
+            )
+        case DirectFull():
+            raise Invalid(
+                f'direct conversation "{request.target.dm_id}" would have more than {limits.MAX_PARTICIPANTS} '
+                "participants; use a room"
             )
         case NotParticipant():
             raise Forbidden(

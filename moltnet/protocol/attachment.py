@@ -230,10 +230,18 @@ class ServerSession(_Session[ServerInput]):
         return self._send(Hello(heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS))
 
     def ready(
-        self, agent_id: str, actor_uid: str, actor_uri: str, agent_token: str = "", *, now: float | None = None
+        self,
+        agent_id: str,
+        actor_uid: str,
+        actor_uri: str,
+        agent_token: str = "",
+        *,
+        cursor: str = "",
+        now: float | None = None,
     ) -> str:
         """Accept the client. ``agent_token`` is there only if this handshake minted one.
 
+        ``cursor`` tells the client where it is, so that it can come back there before it has received anything.
         The timers start at ``now``; without it at the moment of IDENTIFY, which is earlier.
         """
         text = self._send(
@@ -243,6 +251,7 @@ class ServerSession(_Session[ServerInput]):
                 actor_uid=actor_uid,
                 actor_uri=actor_uri,
                 agent_token=agent_token,
+                cursor=cursor,
             )
         )
         started_at = self.read_deadline - self._idle_seconds if now is None else now

@@ -50,6 +50,9 @@ class Ready:
     actor_uid: str = ""
     actor_uri: str = ""
     agent_token: str = attrs.field(default="", repr=False)
+    # Ours: the event that this session resumes after. A client that keeps it at once loses nothing to a crash before
+    # its first event. Go clients ignore it.
+    cursor: str = ""
     version: str = ""
     capabilities: FrameCapabilities = attrs.field(default=FrameCapabilities(), metadata=wire(always=True))
 

@@ -56,7 +56,12 @@ class NotParticipant:
     """The sender takes no part in the direct conversation."""
 
 
-MessageOutcome = MessageStored | MessageRepeated | RoomMissing | ThreadElsewhere | NotParticipant
+@attrs.frozen
+class DirectFull:
+    """The message would bring more people into the direct conversation than one may have."""
+
+
+MessageOutcome = MessageStored | MessageRepeated | RoomMissing | ThreadElsewhere | NotParticipant | DirectFull
 
 
 @attrs.frozen

@@ -24,6 +24,7 @@ from moltnet.protocol.ids import (
     event_id_of_message,
     new_event_id,
 )
+from moltnet.protocol.limits import MAX_PARTICIPANTS
 from moltnet.protocol.messages import Message, TargetKind
 from moltnet.protocol.rooms import DirectConversation, Room, Thread
 from moltnet.protocol.times import Timestamp
@@ -36,6 +37,7 @@ from moltnet.storage.commands import (
     BindAgent,
     CreateRoom,
     DeclareRoom,
+    DirectFull,
     EventsRecorded,
     MessageOutcome,
     MessageRepeated,
@@ -134,8 +136,8 @@ class _Planner:
         match message.target.kind:
             case TargetKind.DM:
                 direct = self._join_direct(message)
-                if direct is None:
-                    return NotParticipant()
+                if isinstance(direct, NotParticipant | DirectFull):
+                    return direct
                 dm_created = direct.message_count == 1
                 addressed = self._fqids(direct.participant_ids)
             case TargetKind.THREAD:
@@ -188,8 +190,8 @@ class _Planner:
         self.facts.threads[thread.id] = self.changes.threads[thread.id] = thread
         return known is None
 
-    def _join_direct(self, message: Message) -> DirectConversation | None:
-        """The conversation with this message counted, or ``None`` if the sender takes no part in it.
+    def _join_direct(self, message: Message) -> DirectConversation | NotParticipant | DirectFull:
+        """The conversation with this message counted, or why it can't be.
 
         A participant may bring in others by naming them; nobody can bring in themselves.
         """
@@ -198,13 +200,17 @@ class _Planner:
         sender = canonical_member(message.sender.fqid, self.network_id)
         known = self.facts.directs.get(target.dm_id)
         if sender not in (named if known is None else known.participant_ids):
-            return None
+            return NotParticipant()
+        participants = tuple(sorted(named if known is None else named.union(known.participant_ids)))
+        if len(participants) > MAX_PARTICIPANTS:
+            # Every message of the conversation is kept with the list of those whom it addresses.
+            return DirectFull()
         if known is None:
             direct = DirectConversation(
                 id=target.dm_id,
                 network_id=self.network_id,
                 fqid=direct_fqid(self.network_id, target.dm_id),
-                participant_ids=tuple(sorted(named)),
+                participant_ids=participants,
                 message_count=1,
                 last_message_at=message.created_at,
             )
@@ -220,7 +226,7 @@ class _Planner:
         else:
             direct = attrs.evolve(
                 known,
-                participant_ids=tuple(sorted(named.union(known.participant_ids))),
+                participant_ids=participants,
                 message_count=known.message_count + 1,
                 last_message_at=message.created_at,
             )

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.cli.conftest import Run, Workspace, attachment
-from tests.fakes.http_server import Reply, answer, free_port, open_scripted_server
+from tests.fakes.http_server import Reply, answer, free_port, open_scripted_server, silence
 
 NETWORK = answer(200, {"id": "net_a"})
 REGISTRATION = {
@@ -219,6 +219,14 @@ async def test_without_a_claim_an_absent_server_is_only_a_note(run: Run, workspa
     assert "the server was not checked" in ran.stderr
     assert "connection refused" in ran.stderr
     assert workspace.attachment()["base_url"] == url
+
+
+async def test_without_a_claim_a_silent_server_is_only_a_note(run: Run, workspace: Workspace) -> None:
+    async with open_scripted_server(silence()) as server:
+        ran = await run(*connect(server.url, "--timeout", "0.2"))
+    assert ran.exit_code == 0
+    assert "the server was not checked" in ran.stderr
+    assert workspace.attachment()["base_url"] == server.url
 
 
 @pytest.mark.parametrize(

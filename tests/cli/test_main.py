@@ -1,6 +1,7 @@
 """The table of commands, how errors end, and what is loaded when."""
 
 import importlib
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,10 +9,12 @@ from importlib.util import find_spec
 
 import click
 import pytest
+import trio
 
 from moltnet import __version__
 from moltnet.cli.main import COMMANDS, cli, main
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, Workspace, attachment
+from tests.fakes.http_server import open_scripted_server, silence
 
 TALKING = ("connect", "register-agent", "send", "read", "conversations", "participants")
 
@@ -133,6 +136,22 @@ def test_the_version_loads_almost_nothing() -> None:
     done = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True)
     foreign = {name for name in done.stdout.splitlines()[-1].split() if not name.startswith(("_", "moltnet"))}
     assert foreign <= {"click", "sitecustomize", "usercustomize"}
+
+
+@pytest.mark.slow
+async def test_ctrl_c_in_the_middle_of_a_request_ends_without_a_traceback(workspace: Workspace) -> None:
+    async with open_scripted_server(silence()) as server:
+        workspace.write(attachment(server.url))
+        command = [sys.executable, "-m", "moltnet.cli.main", "read", "--target", "room:general"]
+        process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        await server.wait_requests(1)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        stderr = b"".join([data async for data in process.stderr])
+        assert await process.wait() == 130
+        assert stderr.strip() == b""
+        assert process.stdout is not None
+        await process.stdout.aclose()
 
 
 @pytest.mark.slow

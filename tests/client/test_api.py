@@ -291,6 +291,14 @@ async def test_a_send_waits_as_long_as_the_server_asks(patient_clock: MockClock)
         assert trio.current_time() - before >= 60
 
 
+async def test_a_send_without_a_deadline_does_not_wait_for_an_hour() -> None:
+    busy = answer(429, headers={"Retry-After": "3600"})
+    async with open_scripted_server(busy) as server, open_client(server.url, environ={}) as client:
+        with pytest.raises(ServerAnswered) as caught:
+            await client.send(SEND)
+    assert caught.value.retry_after_seconds == 3600
+
+
 async def test_a_send_without_a_deadline_ends_after_its_tries(patient_clock: MockClock) -> None:
     del patient_clock
     replies = [answer(503)] * MAX_SEND_TRIES

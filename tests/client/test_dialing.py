@@ -167,6 +167,28 @@ async def test_a_proxy_that_gives_no_tunnel_is_named(reply: Reply, text: str) ->
     assert caught.value.server == "https://chat.invalid"
 
 
+@pytest.mark.parametrize("environ_name", ["none", "https_proxy"])
+async def test_cancelled_in_the_handshake_or_the_tunnel_nothing_stays_open(environ_name: str) -> None:
+    begun, left = trio.Event(), trio.Event()
+
+    async def say_nothing(stream: trio.SocketStream) -> None:
+        async for _ in stream:
+            begun.set()
+        left.set()
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    url = f"//127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+    server = "https://chat.invalid" if environ_name == "https_proxy" else f"https:{url}"
+    async with trio.open_nursery() as servers:
+        await servers.start(trio.serve_listeners, say_nothing, listeners)
+        async with https_to(server, None, **{environ_name: f"http:{url}"}) as http, trio.open_nursery() as nursery:
+            nursery.start_soon(http.exchange, GET)
+            await begun.wait()
+            nursery.cancel_scope.cancel()
+        await left.wait()
+        servers.cancel_scope.cancel()
+
+
 async def test_a_proxy_that_is_not_there_is_named() -> None:
     async with https_to("https://chat.invalid", None, https_proxy="http://127.0.0.1:1") as http:
         with pytest.raises(ServerUnreachable, match=r"proxy 127\.0\.0\.1:1: connection refused"):

@@ -27,6 +27,7 @@ def test_text_of_a_peer_fits_a_line() -> None:
     assert len(one_line("x" * 100_000)) < 600
 
 
+@pytest.mark.slow
 def test_errors_load_no_network_library() -> None:
     code = "import sys, moltnet.client.errors; print(sorted({'trio', 'h11', 'ssl', 'socket'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

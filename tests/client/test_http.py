@@ -12,13 +12,14 @@ from moltnet.client.http import HttpClient, Request, open_http
 from moltnet.client.limits import MAX_CONNECTIONS, MAX_HEAD_BYTES
 from tests.fakes.http_server import (
     Reply,
+    SeenRequest,
     answer,
     chunked,
     flood,
     free_port,
+    held,
     open_scripted_server,
     raw,
-    silence,
 )
 
 GET = Request("GET", "/v1/network")
@@ -217,12 +218,24 @@ async def test_a_redirect_is_not_followed() -> None:
         assert other.requests == []
 
 
-async def test_a_cancelled_exchange_gives_its_connection_up() -> None:
-    async with open_scripted_server(silence(), answer(200)) as server, http_to(server.url) as http:
+@pytest.mark.parametrize(
+    "begun", [b"", b"HTTP/1.1 200 OK\r\nConte", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhel"]
+)
+async def test_a_cancelled_exchange_gives_its_connection_up(begun: bytes) -> None:
+    left = trio.Event()
+
+    async def reply(stream: trio.abc.Stream, request: SeenRequest) -> bool:
+        await held(begun)(stream, request)
+        left.set()
+        return False
+
+    async with open_scripted_server(reply, answer(200)) as server, http_to(server.url) as http:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(http.exchange, GET)
             await server.wait_requests(1)
+            await trio.testing.wait_all_tasks_blocked(0.01)
             nursery.cancel_scope.cancel()
+        await left.wait()
         await http.exchange(GET)
         assert [seen.connection for seen in server.requests] == [0, 1]
 

@@ -20,7 +20,7 @@ from moltnet.protocol.pages import PageRequest
 
 MOLTNET = Path(sys.executable).parent / "moltnet"
 # Generous: these bound a test that hangs, they are never what a passing test waits for.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 45.0
 POLL_SECONDS = 0.02
 
 

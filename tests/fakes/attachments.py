@@ -9,7 +9,7 @@ from bridge.config import AgentSettings, AttachmentConfig, RuntimeConfig, Runtim
 from moltnet.protocol.ids import AgentId, NetworkId
 
 
-def attachment_config(directory: Path, kind: RuntimeKind = RuntimeKind.COMMAND, **runtime: Any) -> AttachmentConfig:  # noqa: ANN401 - the fields of RuntimeConfig
+def attachment_config(directory: Path, kind: RuntimeKind = RuntimeKind.COMMAND, **runtime: Any) -> AttachmentConfig:
     """Agent `agent-1` on network `net`, at home in `directory`: `workspace` (made here) and `state`."""
     workspace = directory / "workspace"
     workspace.mkdir(exist_ok=True)

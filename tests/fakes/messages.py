@@ -19,7 +19,7 @@ def sender(id: str = "alpha", *, network: str = NETWORK, type: str = AGENT, name
     return Actor(type=type, id=id, name=name, network_id=network, fqid=agent_fqid(network, id))
 
 
-def message(id: str = "msg_1", text: str = "hello", **fields: Any) -> Message:  # noqa: ANN401 - the fields of Message
+def message(id: str = "msg_1", text: str = "hello", **fields: Any) -> Message:
     """A text of `alpha` in the room `general`, changed by `fields`; `room`, `thread` and `dm` set the target."""
     target = Target(kind=TargetKind.ROOM, room_id=fields.pop("room", "general"))
     if thread := fields.pop("thread", ""):

@@ -9,6 +9,8 @@ from uuid import uuid4
 import attrs
 import trio
 
+from bridge.process import Command
+
 MARK_NAME = "MOLTNET_TEST_MARK"
 
 GONE_SECONDS = 30.0
@@ -40,6 +42,11 @@ class ProcessWatch:
         with trio.fail_after(GONE_SECONDS):
             while self.running():  # noqa: ASYNC110 - the kernel tells only parents, and we are not theirs
                 await trio.sleep(0.01)
+
+
+def shell_command(script: str, watch: ProcessWatch, stdin: bytes = b"") -> Command:
+    """A shell script as a command under watch, in the root directory."""
+    return Command(("/bin/sh", "-c", script), Path("/"), watch.environment, stdin)
 
 
 @contextmanager

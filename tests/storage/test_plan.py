@@ -8,14 +8,15 @@ import pytest
 from moltnet.protocol.codec import decode
 from moltnet.protocol.events import Event, EventType
 from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, RoomId, ThreadId, event_id_of_message
+from moltnet.protocol.limits import MAX_PARTICIPANTS
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.storage.commands import (
     AgentOwned,
     AgentStored,
     AnyCommand,
     BindAgent,
-    CreateRoom,
     DeclareRoom,
+    DirectFull,
     MessageRepeated,
     MessageStored,
     NotParticipant,
@@ -218,6 +219,12 @@ class TestDirects:
         planned = decided(known, direct_post("m1", "d1", participants, sender=sender))
         assert planned.outcomes == (NotParticipant(),)
         assert planned.changes == Changes()
+
+    def test_it_takes_no_more_people_than_one_may_have(self) -> None:
+        crowd = ["alpha", *(f"agent-{number:03}" for number in range(MAX_PARTICIPANTS - 1))]
+        known = with_direct(*crowd)
+        assert decided(known, direct_post("m1", "d1", ["alpha", "one-more"])).outcomes == (DirectFull(),)
+        assert isinstance(decided(known, direct_post("m2", "d1", crowd)).outcomes[0], MessageStored)
 
     def test_a_participant_adds_others_who_may_then_write(self) -> None:
         planned = decided(

@@ -58,19 +58,22 @@ async def open_database(
 
 @attrs.define(eq=False)
 class SqliteDatabase:
-    """Open connections. A unit of work is a function of a connection; it runs in a thread, in one transaction."""
+    """Open connections. A unit of work is a function of a connection; it runs in a thread, in one transaction.
+
+    The limiters tell how many threads work and how many callers wait.
+    """
 
     path: Path
     writer: sqlite3.Connection
     readers: tuple[sqlite3.Connection, ...]
     _resources: ExitStack
     _idle_readers: deque[sqlite3.Connection] = attrs.field(init=False)
-    _write_limiter: trio.CapacityLimiter = attrs.field(init=False, factory=lambda: trio.CapacityLimiter(1))
-    _read_limiter: trio.CapacityLimiter = attrs.field(init=False)
+    write_limiter: trio.CapacityLimiter = attrs.field(init=False, factory=lambda: trio.CapacityLimiter(1))
+    read_limiter: trio.CapacityLimiter = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._idle_readers = deque(self.readers)
-        self._read_limiter = trio.CapacityLimiter(len(self.readers))
+        self.read_limiter = trio.CapacityLimiter(len(self.readers))
 
     async def write(self, work: Work[Result]) -> Result:
         """Run ``work`` and commit what it wrote; if it raises, nothing was written.
@@ -78,22 +81,22 @@ class SqliteDatabase:
         Cancelled before its turn, it does not run; once started it finishes, bounded by the busy timeout. Raises
         ``StorageFull``, ``StorageError``, and whatever ``work`` raises.
         """
-        return await trio.to_thread.run_sync(_transact, self.writer, work, limiter=self._write_limiter)
+        return await trio.to_thread.run_sync(_transact, self.writer, work, limiter=self.write_limiter)
 
     async def read(self, work: Work[Result]) -> Result:
         """Run ``work`` on one consistent state of the database, beside the writer.
 
         Cancelled, its caller goes on at once; the thread ends by itself and its connection is not used before.
         """
-        return await trio.to_thread.run_sync(self._read, work, abandon_on_cancel=True, limiter=self._read_limiter)
+        return await trio.to_thread.run_sync(self._read, work, abandon_on_cancel=True, limiter=self.read_limiter)
 
     async def aclose(self) -> None:
         """Wait for the threads, then close everything. The log is merged into the database file."""
         for reader in self.readers:
             reader.interrupt()  # nobody waits for these reads any more
         for _ in self.readers:
-            await self._read_limiter.acquire_on_behalf_of(object())
-        await self._write_limiter.acquire_on_behalf_of(object())
+            await self.read_limiter.acquire_on_behalf_of(object())
+        await self.write_limiter.acquire_on_behalf_of(object())
         await trio.to_thread.run_sync(self._resources.close)
 
     def _read(self, work: Work[Result]) -> Result:

@@ -1,32 +1,27 @@
 """The runtime of kind `command`: any program."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 from bridge import limits
-from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn, TurnFailed, open_runtime
+from bridge.runtimes.registry import open_runtime
+from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn, TurnFailed
 from moltnet.protocol.messages import TargetKind
 from tests.fakes.attachments import attachment_config
-from tests.fakes.process_watch import ProcessWatch, watch_processes
+from tests.fakes.process_watch import ProcessWatch
 
 ROOM = Conversation("net", TargetKind.ROOM, "general")
-
-
-@pytest.fixture
-def watch() -> Iterator[ProcessWatch]:
-    with watch_processes() as watch:
-        yield watch
 
 
 def turn(watch: ProcessWatch, prompt: str = "hello", **fields: str) -> Turn:
     return Turn(ROOM, prompt, watch.environment, **fields)
 
 
-async def run(script: str, directory: Path, turn: Turn, **runtime: object) -> None:
+async def run(script: str, directory: Path, turn: Turn, **runtime: Any) -> None:
     config = attachment_config(directory, command=("/bin/sh", "-c", script), **runtime)
     async with open_runtime(config) as opened:
         await opened.run_turn(turn)
@@ -65,13 +60,13 @@ async def test_the_program_sees_only_what_it_may(
 
 
 async def test_another_exit_code_than_zero_is_a_failed_turn(watch: ProcessWatch, tmp_path: Path) -> None:
-    with pytest.raises(TurnFailed, match="^exit code 7: no luck today$") as failure:
+    with pytest.raises(TurnFailed, match=r"^exit code 7: no luck today$") as failure:
         await run("echo starting >&2; echo no luck today >&2; exit 7", tmp_path, turn(watch))
     assert failure.value.retryable
 
 
 async def test_a_program_killed_by_a_signal_is_a_failed_turn(watch: ProcessWatch, tmp_path: Path) -> None:
-    with pytest.raises(TurnFailed, match="^killed by signal 9$"):
+    with pytest.raises(TurnFailed, match=r"^killed by signal 9$"):
         await run("kill -9 $$", tmp_path, turn(watch))
 
 

@@ -1,13 +1,18 @@
 """The real Codex CLI, with a scripted model behind it (real runtimes §3)."""
 
-from collections.abc import AsyncIterator, Iterator
+import os
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 from bridge.config import RuntimeKind
-from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn, TurnFailed, open_runtime
+from bridge.runtimes.registry import open_runtime
+from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn, TurnFailed
 from bridge.sessions import SessionStore
 from moltnet.protocol.messages import TargetKind
 from tests.fakes.attachments import attachment_config
@@ -22,7 +27,7 @@ from tests.fakes.model_server import (
     Say,
     open_model_server,
 )
-from tests.fakes.process_watch import ProcessWatch, watch_processes
+from tests.fakes.process_watch import ProcessWatch
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,12 +37,6 @@ pytestmark = [
 ROOM = Conversation("net", TargetKind.ROOM, "general")
 ROOM_KEY = "agent:agent-1:net:room:general"
 UNKNOWN = "01a1f734-7dd1-7843-9ff4-e9a1269f5c38"
-
-
-@pytest.fixture
-def watch() -> Iterator[ProcessWatch]:
-    with watch_processes() as watch:
-        yield watch
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ class RealCodex:
         self.store = SessionStore(directory / "state" / "sessions.json")
         write_codex_home(directory / "home" / ".codex", model.base_url)
 
-    async def turn(self, prompt: str, conversation: Conversation = ROOM, **runtime: object) -> None:
+    async def turn(self, prompt: str, conversation: Conversation = ROOM, **runtime: Any) -> None:
         options = {"turn_seconds": 60.0, "home_path": self.directory / "home", **runtime}
         config = attachment_config(self.directory, RuntimeKind.CODEX, command=(str(find_codex()),), **options)
         async with open_runtime(config) as opened:
@@ -104,7 +103,9 @@ async def test_by_default_its_shell_may_write_and_reach_the_network_and_knows_th
     for turn in ("first", "resumed"):
         await codex.turn(turn)
         written = codex.workspace / "written"
-        assert written.read_text() == f"room:general {codex.watch.environment['PATH']}\n"
+        seen = written.read_text().strip()
+        assert seen.startswith("room:general ")
+        assert seen.endswith(codex.watch.environment["PATH"])  # a login shell would have made its own
         written.unlink()
 
 
@@ -144,7 +145,7 @@ async def test_a_refusing_model_fails_the_turn_and_the_next_one_works(codex: Rea
         return Refuse(400)
 
     working, model.brain = model.brain, refuse
-    with pytest.raises(TurnFailed, match="^codex: ") as failure:
+    with pytest.raises(TurnFailed, match=r"^codex: ") as failure:
         await codex.turn("hello")
     assert failure.value.retryable
     model.brain = working
@@ -186,13 +187,54 @@ async def test_a_turn_that_is_killed_leaves_nothing_and_its_thread_goes_on(
     assert "swordfish" in model.requests[1].history
 
 
+NODE = """
+import sys, trio
+from pathlib import Path
+from bridge.config import RuntimeKind
+from bridge.runtimes.registry import open_runtime
+from bridge.runtimes.runtime import Conversation, Turn
+from moltnet.protocol.messages import TargetKind
+from tests.fakes.attachments import attachment_config
+
+async def main(directory, codex, prompt, *environment):
+    home = Path(directory, "home")
+    config = attachment_config(Path(directory), RuntimeKind.CODEX, command=(codex,), home_path=home)
+    conversation = Conversation("net", TargetKind.ROOM, "general")
+    async with open_runtime(config) as runtime:
+        await runtime.run_turn(Turn(conversation, prompt, dict(line.split("=", 1) for line in environment)))
+
+trio.run(main, *sys.argv[1:])
+"""
+
+
+async def test_if_the_node_is_killed_the_thread_is_free_for_the_next_node(codex: RealCodex, model: ModelServer) -> None:
+    async def think_for_ever(request: ModelRequest) -> Reply:
+        await trio.sleep_forever()
+
+    working, model.brain = model.brain, think_for_ever
+    environment = [f"{name}={value}" for name, value in {**codex.watch.environment, FAKE_KEY_NAME: "any"}.items()]
+    command = [sys.executable, "-c", NODE, str(codex.directory), str(find_codex()), "remember swordfish", *environment]
+    async with trio.open_nursery() as nursery:
+        node = await nursery.start(partial(trio.run_process, command, check=False, cwd=Path(__file__).parents[3]))
+        await model.wait_requests(1)
+        node.kill()
+    await codex.watch.wait_gone()
+    first_thread = await codex.thread()
+    assert first_thread is not None
+    model.brain = working
+    await codex.turn("again")
+    assert await codex.thread() == first_thread
+    assert "swordfish" in model.requests[1].history
+
+
 async def test_a_tool_that_runs_when_the_turn_is_cut_ends_too(codex: RealCodex, model: ModelServer) -> None:
-    model.brain = runs("echo started > started; sleep 1000")
+    started = codex.workspace / "started"
+    codex.workspace.mkdir()
+    os.mkfifo(started)
+    model.brain = runs(f"echo yes > {started}; sleep 1000")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(codex.turn, "hello")
-        with trio.fail_after(30):
-            while not (codex.workspace / "started").exists():
-                await trio.sleep(0.01)
+        assert await trio.to_thread.run_sync(started.read_text, abandon_on_cancel=True) == "yes\n"
         nursery.cancel_scope.cancel(reason="the test")
     assert codex.watch.running() == []
 

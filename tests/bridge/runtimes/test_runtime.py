@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from bridge.config import RuntimeKind
-from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn, open_runtime
+from bridge.runtimes.registry import open_runtime
+from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn
 from moltnet.protocol.ids import DirectId, RoomId, ThreadId
 from moltnet.protocol.messages import Target, TargetKind
 from tests.fakes.attachments import attachment_config
@@ -20,7 +21,7 @@ AVAILABLE = {RuntimeKind.CODEX, RuntimeKind.COMMAND}
         (
             Target("thread", room_id=RoomId("general"), thread_id=ThreadId("t1")),
             "net:thread:t1",
-            "thread:general:t1",
+            "thread:general/t1",
         ),
         (Target("dm", dm_id=DirectId("d1")), "net:dm:d1", "dm:d1"),
     ],
@@ -49,7 +50,7 @@ async def test_a_kind_without_a_module_is_refused(kind: RuntimeKind, tmp_path: P
 
 @pytest.mark.parametrize("kind", sorted(AVAILABLE))
 async def test_a_missing_program_is_found_out_when_the_runtime_is_opened(kind: RuntimeKind, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeMisconfigured, match="^no executable program moltnet-test-nobody-has-this in /"):
+    with pytest.raises(RuntimeMisconfigured, match=r"^no executable program moltnet-test-nobody-has-this in /"):
         async with open_runtime(attachment_config(tmp_path, kind, command=("moltnet-test-nobody-has-this",))):
             pass
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -105,8 +105,9 @@ async def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(path: Pa
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace shows what reaches the disk")
-def test_every_commit_reaches_the_disk_before_it_is_acknowledged(path: Path, tmp_path: Path) -> None:
-    """`synchronous = FULL`: between two acknowledgements lies a sync of the log."""
+def test_every_commit_reaches_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
+    """`synchronous = FULL`: between two acknowledgements lies a sync of the log; new directories are synced too."""
+    path = tmp_path / "made" / "here" / "moltnet.db"
     trace, batches = tmp_path / "trace", 20
     command = [
         "strace",
@@ -118,16 +119,18 @@ def test_every_commit_reaches_the_disk_before_it_is_acknowledged(path: Path, tmp
         "trace=fdatasync,fsync,write",
         *command_for(path, "r", str(batches)),
     ]
-    finished = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    finished = subprocess.run(command, capture_output=True, check=False)
     if b"ptrace" in finished.stderr.lower():
         pytest.skip("strace may not trace here")
     assert finished.returncode == 0, finished.stderr
+    for parent in (tmp_path, tmp_path / "made", tmp_path / "made" / "here"):
+        assert re.search(rf"f(data)?sync\(\d+<{parent}>\)", trace.read_text())
     steps = re.findall(r"(fdatasync|fsync)\(\d+<[^>]*moltnet\.db-wal>|(write)\(1<[^>]*>, \"r-", trace.read_text())
     kinds = ["sync" if synced else "acknowledged" for synced, _ in steps]
     assert kinds.count("acknowledged") == batches
     first = kinds.index("acknowledged")
     assert kinds[first - 1] == "sync"
-    assert all(pair != ("acknowledged", "acknowledged") for pair in zip(kinds, kinds[1:], strict=False))
+    assert all(pair != ("acknowledged", "acknowledged") for pair in pairwise(kinds))
 
 
 async def test_a_killed_server_leaves_a_store_that_takes_the_same_messages_again(path: Path) -> None:

@@ -137,14 +137,22 @@ async def test_a_read_that_is_cancelled_lets_its_caller_go_and_keeps_its_connect
 
 async def test_closing_waits_for_an_abandoned_read(path: Path) -> None:
     held = Held(notes)
+    waiting: list[int] = []
     async with trio.open_nursery() as outer:
         async with open_database(path) as database:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(database.read, held)
                 await held.started.wait()
                 nursery.cancel_scope.cancel(reason="the client is gone")
-            outer.start_soon(held.release_when_all_wait)
+
+            async def release_while_closing() -> None:
+                await trio.testing.wait_all_tasks_blocked()
+                waiting.append(database.read_limiter.statistics().tasks_waiting)
+                held.release()
+
+            outer.start_soon(release_while_closing)
         assert held.finished
+    assert waiting == [1]
 
 
 async def test_a_block_that_is_cancelled_closes_the_database_all_the_same(path: Path) -> None:

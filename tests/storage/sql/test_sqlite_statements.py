@@ -24,6 +24,11 @@ HISTORIES = {
 FULL_SCAN = re.compile(r"SCAN (?!json_each\b)|USE TEMP B-TREE")
 
 
+def pages_of(kind: TargetKind) -> tuple[str, str]:
+    texts = statements.SELECT_HISTORY[kind]
+    return texts.older, texts.newer
+
+
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
@@ -55,17 +60,24 @@ def test_a_statement_without_an_index_would_be_noticed(connection: sqlite3.Conne
 
 
 @pytest.mark.parametrize(
-    ("kind", "index"),
+    ("older", "newer", "index"),
     [
-        (TargetKind.ROOM, "messages_by_room (room_id=? AND seq"),
-        (TargetKind.THREAD, "messages_by_thread (thread_id=? AND seq"),
-        (TargetKind.DM, "messages_by_dm (dm_id=? AND seq"),
+        (*pages_of(TargetKind.ROOM), "messages_by_room (room_id=? AND seq"),
+        (*pages_of(TargetKind.THREAD), "messages_by_thread (thread_id=? AND seq"),
+        (*pages_of(TargetKind.DM), "messages_by_dm (dm_id=? AND seq"),
+        (statements.SELECT_THREADS_BEFORE, statements.SELECT_THREADS_AFTER, "threads_by_room (room_id=? AND id"),
+        (
+            statements.SELECT_PARTICIPANT_BEFORE,
+            statements.SELECT_PARTICIPANT_AFTER,
+            "dm_participants_by_participant (participant_id=? AND dm_id",
+        ),
+        (statements.SELECT_DIRECTS_BEFORE, statements.SELECT_DIRECTS_AFTER, "sqlite_autoindex_dms_1 (id"),
     ],
+    ids=["messages of a room", "messages of a thread", "messages of a dm", "threads", "dms of a participant", "dms"],
 )
-def test_a_page_of_messages_starts_at_its_cursor(connection: sqlite3.Connection, kind: TargetKind, index: str) -> None:
-    texts = statements.SELECT_HISTORY[kind]
-    assert f"{index}<?)" in query_plan(connection, texts.older)
-    assert f"{index}>?)" in query_plan(connection, texts.newer)
+def test_a_page_starts_at_its_cursor(connection: sqlite3.Connection, older: str, newer: str, index: str) -> None:
+    assert f"{index}<?)" in query_plan(connection, older)
+    assert f"{index}>?)" in query_plan(connection, newer)
 
 
 def test_agents_of_a_credential_and_rooms_of_a_member_have_an_index(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,68 @@
+import pytest
+
+from moltnet.auth.claims import ANONYMOUS, UNCHECKED, CredentialKind
+from moltnet.auth.policy import Authenticator, AuthPolicy
+from moltnet.auth.tokens import InvalidCredential, StaticToken, TokenTable, agent_key, new_agent_token, token_digest
+from moltnet.config.settings import AuthMode, Registration, Scope
+from moltnet.protocol.ids import AgentId
+
+TOKENS = TokenTable((StaticToken("ops", token_digest("operator-value"), frozenset({Scope.OBSERVE})),))
+
+
+def authenticator(mode: AuthMode, agents: dict[str, frozenset[AgentId]] | None = None) -> Authenticator:
+    owned = agents or {}
+    return Authenticator(AuthPolicy(mode), TOKENS, lambda key: owned.get(key, frozenset()))
+
+
+@pytest.mark.parametrize("header", [None, "Bearer operator-value", "Bearer nonsense", "nonsense"])
+def test_in_mode_none_nobody_is_asked(header: str | None) -> None:
+    assert authenticator(AuthMode.NONE).authenticate(header) is UNCHECKED
+
+
+@pytest.mark.parametrize("mode", [AuthMode.BEARER, AuthMode.OPEN])
+class TestModesThatAsk:
+    def test_no_credential_is_anonymous(self, mode: AuthMode) -> None:
+        assert authenticator(mode).authenticate(None) is ANONYMOUS
+
+    def test_a_static_token_has_its_claims(self, mode: AuthMode) -> None:
+        claims = authenticator(mode).authenticate("Bearer operator-value")
+        assert (claims.kind, claims.key, claims.scopes) == (CredentialKind.STATIC, "token:ops", {Scope.OBSERVE})
+
+    def test_an_agent_token_may_write_and_attach_as_its_agent_only(self, mode: AuthMode) -> None:
+        token = new_agent_token()
+        claims = authenticator(mode, {agent_key(token): frozenset({AgentId("alpha")})}).authenticate(f"Bearer {token}")
+        assert (claims.kind, claims.key) == (CredentialKind.AGENT, agent_key(token))
+        assert claims.scopes == {Scope.WRITE, Scope.ATTACH}
+        assert claims.may_act_as("alpha")
+        assert not claims.may_act_as("beta")
+
+    @pytest.mark.parametrize("header", ["Bearer operator-valuE", "Bearer ", "nonsense", f"Bearer {new_agent_token()}"])
+    def test_an_invalid_credential_never_counts_as_none(self, mode: AuthMode, header: str) -> None:
+        with pytest.raises(InvalidCredential) as caught:
+            authenticator(mode).authenticate(header)
+        assert "operator-valuE" not in str(caught.value)
+        assert "magt_v1_" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "public_read", "anonymous_reads", "advertised"),
+    [
+        (AuthMode.NONE, False, False, False),
+        (AuthMode.NONE, True, False, True),
+        (AuthMode.BEARER, False, False, False),
+        (AuthMode.BEARER, True, True, True),
+        (AuthMode.OPEN, False, True, True),
+        (AuthMode.OPEN, True, True, True),
+    ],
+)
+def test_who_may_read_without_a_credential(
+    mode: AuthMode, public_read: bool, anonymous_reads: bool, advertised: bool
+) -> None:
+    policy = AuthPolicy(mode, public_read=public_read)
+    assert (policy.anonymous_reads, policy.advertised_public_read) == (anonymous_reads, advertised)
+
+
+@pytest.mark.parametrize("registration", list(Registration))
+def test_mode_open_means_open_registration(registration: Registration) -> None:
+    assert AuthPolicy(AuthMode.OPEN, registration=registration).effective_registration is Registration.OPEN
+    assert AuthPolicy(AuthMode.BEARER, registration=registration).effective_registration is registration

@@ -1,0 +1,100 @@
+"""A store that a test can make slow or broken, around a store that works."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import attrs
+import trio
+
+from moltnet.protocol.ids import DirectId, RoomId, ThreadId
+from moltnet.protocol.pages import PageRequest
+from moltnet.protocol.rooms import DirectConversation, Thread
+from moltnet.storage.commands import AnyCommand
+from moltnet.storage.memory import MemoryStore
+from moltnet.storage.records import DirectoryContents, EventBounds, EventRecord, History, StoredPage
+from moltnet.storage.store import Committed, Store
+from tests.fakes.network import NETWORK
+
+
+def memory_store() -> MemoryStore:
+    return MemoryStore(NETWORK)
+
+
+@attrs.define(eq=False)
+class FaultyStore:
+    """Passes everything on. `gate` must be open for a commit to go through; `failures` are raised, one per commit;
+    `refuse` may raise for a batch; `read_failure` is raised by every read."""
+
+    store: Store = attrs.field(factory=memory_store)
+    failures: deque[Exception] = attrs.field(factory=deque)
+    refuse: Callable[[Sequence[AnyCommand]], None] = lambda commands: None
+    read_failure: Exception | None = None
+    batches: list[tuple[AnyCommand, ...]] = attrs.field(factory=list)
+    """What was committed, or would have been."""
+    reads: list[int] = attrs.field(factory=list)
+    """After which place events were read from the store."""
+    _gate: trio.Event = attrs.field(factory=trio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self._gate.set()
+
+    def hold(self) -> None:
+        """Let no commit through until `release`."""
+        self._gate = trio.Event()
+
+    def release(self) -> None:
+        self._gate.set()
+
+    async def commit(self, commands: Sequence[AnyCommand]) -> Committed:
+        self.batches.append(tuple(commands))
+        await self._gate.wait()
+        if self.failures:
+            raise self.failures.popleft()
+        self.refuse(commands)
+        return await self.store.commit(commands)
+
+    async def load_directory(self) -> DirectoryContents:
+        return await self.store.load_directory()
+
+    async def event_bounds(self) -> EventBounds:
+        self._check_read()
+        return await self.store.event_bounds()
+
+    async def event_seq(self, event_id: str) -> int | None:
+        self._check_read()
+        return await self.store.event_seq(event_id)
+
+    async def events_after(self, seq: int, limit: int) -> Sequence[EventRecord]:
+        self._check_read()
+        self.reads.append(seq)
+        return await self.store.events_after(seq, limit)
+
+    async def message_page(self, history: History, page: PageRequest) -> StoredPage:
+        self._check_read()
+        return await self.store.message_page(history, page)
+
+    async def thread(self, thread_id: ThreadId) -> Thread | None:
+        self._check_read()
+        return await self.store.thread(thread_id)
+
+    async def threads(self, room_id: RoomId, page: PageRequest) -> tuple[Sequence[Thread], bool]:
+        self._check_read()
+        return await self.store.threads(room_id, page)
+
+    async def direct(self, direct_id: DirectId) -> DirectConversation | None:
+        self._check_read()
+        return await self.store.direct(direct_id)
+
+    async def directs(
+        self, page: PageRequest, participants: Sequence[str] | None
+    ) -> tuple[Sequence[DirectConversation], bool]:
+        self._check_read()
+        return await self.store.directs(page, participants)
+
+    async def check_writable(self) -> None:
+        self._check_read()
+        await self.store.check_writable()
+
+    def _check_read(self) -> None:
+        if self.read_failure is not None:
+            raise self.read_failure
