@@ -48,6 +48,7 @@ class Attachment:
     _arrived: trio.MemorySendChannel[Delivered]
     _deliveries: trio.MemoryReceiveChannel[Delivered]
     _owed: set[str] = attrs.field(factory=set, init=False)
+    """Delivered here and not settled. A server may end a session that ACKs anything else."""
     _loss: str | None = attrs.field(default=None, init=False)
 
     def __aiter__(self) -> "Attachment":
@@ -64,16 +65,14 @@ class Attachment:
         self._owed.add(delivery.cursor)
         return delivery
 
-    def owes(self, cursor: str) -> bool:
-        """Whether this connection delivered the event and has not settled it: no other cursor may be ACKed on it."""
-        return cursor in self._owed
-
     async def ack(self, cursor: str) -> None:
-        """Settle one delivery.
+        """Settle one delivery. What this connection has not delivered, or has settled, is left alone.
 
         Raises:
             ConnectionLost: it did not reach the server, which will deliver the event again.
         """
+        if cursor not in self._owed:
+            return
         if self._loss is not None:
             raise ConnectionLost(self._loss)
         self._owed.remove(cursor)

@@ -16,16 +16,13 @@ TURN_LONGEST_SECONDS: Final = 86_400.0
 # A runtime that is told to stop gets this long to end its own tools and save its session. Codex and Claude Code need
 # far less than a second; a drain of the node must wait longer than this.
 TERM_GRACE_SECONDS: Final = 5.0
-# After SIGKILL only the kernel can delay an end (a process stuck in a disk or network file system). We wait so long
-# for it.
+# After SIGKILL only the kernel can delay an end, for a process stuck in a disk or a network file system.
 KILL_SECONDS: Final = 3.0
 # The keeper does its work within the two times above; one that does not is broken, and is killed itself.
 KEEPER_END_SECONDS: Final = TERM_GRACE_SECONDS + KILL_SECONDS + 2.0
-# What a finished command has printed is in the pipe already. Only a process out of our reach can hold the pipe open
-# longer.
+# What a finished command has printed is in the pipe already; only a process out of our reach can hold the pipe open.
 DRAIN_SECONDS: Final = 2.0
-# A program that is being written (an installer, an update) cannot be started for a moment. The reference tries as
-# often.
+# A program that is just being written, by an installer for example, cannot be started. The reference tries as often.
 TEXT_BUSY_DELAYS_SECONDS: Final = (0.01, 0.02, 0.03, 0.04, 0.05)
 
 # A wake is at most one frame of 1 MiB; a batch of them is cut by the renderer long before this.
@@ -51,8 +48,7 @@ MAX_REASON_CHARACTERS: Final = 500
 MAX_SESSIONS: Final = 2048
 # A file larger than its bounded number of sessions could make is not ours.
 MAX_SESSION_FILE_BYTES: Final = 4 * MIB
-# Another attachment that shares the file holds its lock for one read and one write. Only a stuck process holds it
-# longer.
+# Another attachment that shares the file holds its lock for one read and one write. After these 5 s it is stuck.
 SESSION_LOCK_RETRY_SECONDS: Final = 0.02
 SESSION_LOCK_TRIES: Final = 250
 

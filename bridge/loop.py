@@ -188,7 +188,7 @@ class _Link:
     async def settle(self, wakes: Sequence[Wake]) -> None:
         """ACK wakes that are done with. Those of a lost connection are ACKed when they are delivered again."""
         for wake in wakes:
-            if self._attachment is not None and self._attachment.owes(wake.cursor):
+            if self._attachment is not None:
                 with suppress(ConnectionLost):
                     await self._attachment.ack(wake.cursor)
 

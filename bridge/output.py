@@ -1,5 +1,4 @@
-"""What a command printed, within bounds: the text that is kept of it, and its lines as they come in. Pure; no process
-here."""
+"""What a command printed, within bounds: the text that is kept of it, and its lines as they come in. Pure."""
 
 from collections.abc import Iterator
 
@@ -22,8 +21,7 @@ class Excerpt:
         return self.dropped_bytes > 0
 
     def add(self, chunk: bytes) -> None:
-        """Take the next bytes of the stream. Holds at most `head_bytes` + `tail_bytes`, plus one chunk while it
-        works."""
+        """Take the next bytes of the stream. No more than `head_bytes` + `tail_bytes` of it are held."""
         room = self.head_bytes - len(self._head)
         self._head += chunk[:room]
         self._tail += chunk[room:]
@@ -32,16 +30,14 @@ class Excerpt:
             self.dropped_bytes += excess
 
     def text(self) -> str:
-        """What is kept, with a note where something is missing. Bytes that are not UTF-8 become replacement
-        characters."""
+        """What is kept, with a note where something is missing. Bytes that are not UTF-8 are replaced."""
         note = f"\n[… {self.dropped_bytes} bytes left out …]\n".encode() if self.truncated else b""
         return (self._head + note + self._tail).decode(errors="replace")
 
 
 @attrs.define(eq=False)
 class LineSplitter:
-    """Cuts a stream into lines. A line longer than `max_line_bytes` is skipped and counted: half a line helps
-    nobody."""
+    """Cuts a stream into lines. One longer than `max_line_bytes` is skipped and counted: half a line helps nobody."""
 
     max_line_bytes: int
     _pending: bytearray = attrs.field(factory=bytearray, init=False)

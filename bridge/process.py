@@ -103,7 +103,7 @@ async def _run_once(command: Command, on_line: OnLine | None) -> Ending:
     reading = _Reading(on_line)
     async with _open_keeper(command) as (process, leash):
         await _converse(process, command.stdin, reading)
-        return reading.ending(_exit_code(leash.recv(64), command))
+        return reading.ending(_exit_code(_receive_report(leash), command))
 
 
 async def _converse(process: trio.Process, stdin: bytes, reading: "_Reading") -> None:
@@ -170,8 +170,7 @@ async def _start(command: Command, leash: int) -> trio.Process:
 
 
 async def _wait_gone(process: trio.Process) -> None:
-    """Wait for the keeper, whose leash is let go, and close our ends of the pipes. Runs shielded; bounded by the
-    limits."""
+    """Wait for the keeper, whose leash is let go, and close our ends of the pipes. Bounded by the limits."""
     with trio.move_on_after(limits.KEEPER_END_SECONDS):
         await process.wait()
     if process.returncode is None:
@@ -181,6 +180,14 @@ async def _wait_gone(process: trio.Process) -> None:
     for pipe in (process.stdin, process.stdout, process.stderr):
         assert pipe is not None
         await pipe.aclose()
+
+
+def _receive_report(leash: socket.socket) -> bytes:
+    """What the keeper, which is gone by now, has left for us; nothing if it was killed."""
+    try:
+        return leash.recv(64)
+    except BlockingIOError:  # killed in the moment between fork and exec, when the command holds the leash too
+        return b""
 
 
 def _exit_code(report: bytes, command: Command) -> int:
@@ -209,8 +216,7 @@ def _refusal(number: int) -> type[ProcessError]:
 
 
 async def _feed(stdin: trio.abc.SendStream, data: bytes) -> None:
-    """Write the input and close it. A command that does not read it is no error, and one that waits for its end gets
-    it."""
+    """Write the input and close it. A command that does not read it is no error."""
     async with stdin:
         with suppress(trio.BrokenResourceError):
             await stdin.send_all(data)

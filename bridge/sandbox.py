@@ -34,11 +34,10 @@ def runtime_environment(
 
     Args:
         environ: The node's own environment.
-        passed: Names of the node's variables that this runtime gets beside the usual ones; a name that is not set is
-        left out.
+        passed: Names of the node's variables that this runtime gets beside the usual ones, if they are set.
         given: Variables with their values; they win. A NUL cannot be in an environment and is dropped from a value.
-        programs: Where `moltnet` lies, which the agent answers with; put at the end of `PATH`. The default is beside
-        the running Python.
+        programs: Where `moltnet` lies, which the agent answers with; put at the end of `PATH`. By default it is where
+            the running Python is.
     """
     names = {*PASSED_NAMES, *passed}
     environment = {

@@ -59,7 +59,7 @@ class AttachmentStatus:
     def backing_off(self, reason: str, delay_seconds: float) -> None:
         self._enter(AttachmentState.BACKING_OFF, reason, delay_seconds)
         tell = self._log.warning if self._is_news(reason) else self._log.debug
-        tell("not attached, trying again", reason=reason, retry_seconds=round(delay_seconds, 1))
+        tell("no connection, trying again", reason=reason, retry_seconds=round(delay_seconds, 1))
 
     def parked(self, reason: str, delay_seconds: float) -> None:
         self._enter(AttachmentState.PARKED, reason, delay_seconds)

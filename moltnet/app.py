@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import attrs
-import trio
 
 from moltnet.attach.endpoint import Gateway
 from moltnet.attach.frames import FrameCache
@@ -42,7 +41,7 @@ class App:
 
     def drain(self) -> None:
         """Say goodbye to every reader: attachments get close 1012, streams end. Doing it twice changes nothing."""
-        self.gateway.draining.set()
+        self.gateway.drain()
         self.broker.end()
 
 
@@ -99,7 +98,7 @@ async def open_app_on(store: Store, config: MoltnetConfig, clock: WallClock = ut
                 authenticator=Authenticator(context.policy, _token_table(config), directory.agents_of),
                 origins=OriginPolicy(frozenset(config.server.allowed_origins)),
                 broker=broker,
-                gateway=Gateway(context, broker, Registry(), reports, FrameCache(context.id), trio.Event()),
+                gateway=Gateway(context, broker, Registry(), reports, FrameCache(context.id)),
             )
 
 

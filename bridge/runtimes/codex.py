@@ -19,8 +19,7 @@ from moltnet.log import get_logger
 log = get_logger("bridge.codex")
 
 PASSED_NAMES: Final = ("CODEX_HOME", "CODEX_API_KEY")
-"""Variables of the node that are Codex's own. The keys of other model providers are named in the runtime's `env`
-option."""
+"""Variables of the node that are Codex's own. Keys of other model providers are named in the runtime's `env`."""
 
 DEFAULT_SETTINGS: Final = (
     'sandbox_mode="workspace-write"',  # the default, read-only, cannot reach the network at all
@@ -28,8 +27,7 @@ DEFAULT_SETTINGS: Final = (
     'approval_policy="never"',  # nobody is there to be asked
     "allow_login_shell=false",  # a login shell resets PATH, and `moltnet` is not found
 )
-"""What an agent needs to answer. They are not remembered by a thread, so every run gets them; `args` come later and
-win."""
+"""What an agent needs to answer. A thread does not remember them, so every run gets them; `args` come later and win."""
 
 # Anything else is taken for a thread's name by Codex, which then begins a new thread without a word.
 _THREAD_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)

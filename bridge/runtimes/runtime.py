@@ -55,8 +55,7 @@ class Conversation:
 
     @property
     def key(self) -> str:
-        """`<network>:room:<id>`, `<network>:thread:<id>` or `<network>:dm:<id>`; thread ids are unique over all
-        rooms."""
+        """`<network>:room:<id>`, `<network>:thread:<id>` (its id is unique over all rooms) or `<network>:dm:<id>`."""
         return f"{self.network_id}:{self.kind}:{self.id}"
 
     @property

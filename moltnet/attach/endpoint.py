@@ -46,14 +46,21 @@ log = get_logger("attach")
 
 @attrs.frozen(eq=False)
 class Gateway:
-    """What all attachments of a server share. ``draining`` is set when the server is about to stop."""
+    """What all attachments of a server share. ``pending`` holds the handshakes that wait for IDENTIFY."""
 
     context: NetworkContext
     broker: Broker
     registry: Registry
     reports: Reports
     frames: FrameCache
-    draining: trio.Event
+    draining: trio.Event = attrs.field(factory=trio.Event, init=False)
+    pending: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+
+    def drain(self) -> None:
+        """Let all go: the server is about to stop. Doing it twice changes nothing."""
+        self.draining.set()
+        for waiting in tuple(self.pending):
+            waiting.cancel(reason="the server is restarting")
 
     async def serve(self, link: Link, claims: Claims) -> None:
         """Serve one attachment whose credential has been checked. Returns when it has ended; raises nothing.
@@ -65,7 +72,7 @@ class Gateway:
         try:
             with ending.watched():
                 await link.send(session.hello())
-                identified = await _identify(link, session)
+                identified = await self._identify(link, session)
                 await self._serve_identified(link, session, identified, claims, ending)
         except BaseException:  # only cancellation gets past the watch, alone or in a group
             with trio.move_on_after(limits.CLOSE_SECONDS, shield=True):
@@ -76,6 +83,24 @@ class Gateway:
                 await link.send(session.error(ending.answer))
             if ending.code is not None:
                 await link.close(ending.code, ending.reason)
+
+    async def _identify(self, link: Link, session: ServerSession) -> Identified:
+        """The peer's IDENTIFY, or a violation: of the protocol, or of its time. Raises ``StreamEnded`` at the drain."""
+        with trio.move_on_after(limits.IDENTIFY_SECONDS) as waiting:
+            self.pending.add(waiting)
+            try:
+                while not self.draining.is_set():
+                    for received in session.receive_text(await link.receive(), trio.current_time()):
+                        match received:
+                            case Identified():
+                                return received
+                            case PeerError(text=text):
+                                raise _PeerFailed(text)
+            finally:
+                self.pending.discard(waiting)
+        if self.draining.is_set():
+            raise StreamEnded
+        raise ProtocolViolation(f"no IDENTIFY within {limits.IDENTIFY_SECONDS:g} seconds")
 
     async def _serve_identified(
         self, link: Link, session: ServerSession, identified: Identified, claims: Claims, ending: "_Ending"
@@ -123,20 +148,6 @@ class Gateway:
             owner = self.context.directory.agent(registration.agent_id)
             return ANONYMOUS_KEY if owner is None else owner.credential_key
         return claims.key
-
-
-async def _identify(link: Link, session: ServerSession) -> Identified:
-    """The peer's IDENTIFY, or a violation: of the protocol, or of its time."""
-    with trio.move_on_after(limits.IDENTIFY_SECONDS) as waiting:
-        while True:
-            for received in session.receive_text(await link.receive(), trio.current_time()):
-                match received:
-                    case Identified():
-                        return received
-                    case PeerError(text=text):
-                        raise _PeerFailed(text)
-    assert waiting.cancelled_caught  # the loop ends in no other way
-    raise ProtocolViolation(f"no IDENTIFY within {limits.IDENTIFY_SECONDS:g} seconds")
 
 
 class _PeerFailed(Exception):

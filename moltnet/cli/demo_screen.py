@@ -3,6 +3,7 @@
 Everything that comes from the network is made harmless first. Colours only on a terminal, and not with ``NO_COLOR``.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -33,8 +34,16 @@ class Screen:
     def open(cls) -> Self:
         # What the terminal's encoding lacks becomes a question mark instead of an end.
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text file, unless a test replaced it
-        width = None if sys.stdout.isatty() else _UNWRAPPED_COLUMNS
-        return cls(_Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False))
+        return cls(
+            _Console(
+                file=sys.stdout,
+                width=None if sys.stdout.isatty() else _UNWRAPPED_COLUMNS,
+                color_system=None if "NO_COLOR" in os.environ else "auto",
+                highlight=False,
+                emoji=False,
+                markup=False,
+            )
+        )
 
     def say(self, text: str, *, style: str = "") -> None:
         """A line of the demo itself."""

@@ -7,6 +7,7 @@ from quart_trio import QuartTrio
 
 from moltnet.app import App
 from moltnet.config.settings import AuthMode
+from moltnet.core.errors import NotFound
 from moltnet.http.agents import agents_routes
 from moltnet.http.answers import json_answer
 from moltnet.http.auth import require_origin
@@ -54,6 +55,9 @@ def make_api(app: App) -> QuartTrio:
     async def begin() -> None:
         g.started = time.perf_counter()
         g.request_id = accepted_request_id(request.headers.get("X-Request-Id")) or new_request_id()
+        if request.scope["path"].startswith("//"):
+            # The router takes it for the same path with one slash, which what guards us in front may not.
+            raise NotFound(ErrorCode.UNKNOWN_ROUTE, "there is no such route")
         if app.config.auth.mode is AuthMode.NONE and request.method not in _READING:
             # Nobody is asked for a token, so any web page that this machine's browser shows could write (design §3.8).
             require_origin(app, request.headers.get("Origin"))

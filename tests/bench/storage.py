@@ -26,6 +26,7 @@ from moltnet.storage.sql.migrate import load_migrations, migrate
 from moltnet.storage.sql.sqlite import open_sqlite
 from moltnet.storage.store import Store
 from tests.bench.measurement import Measurement, measurement
+from tests.bench.settings import Settings
 from tests.storage.examples import GENERAL, NETWORK, create_room, post, room, room_history
 
 TEXT: Final = "x" * 600  # a message of about 900 bytes with its envelope
@@ -38,7 +39,10 @@ DISK: Final = Path(".cache")  # /tmp is in memory on many machines, and a sync t
 Block = Sequence[AppendMessage]
 
 
-async def run() -> Sequence[Measurement]:
+ANY_SERVER: Final = False
+
+
+async def run(_settings: Settings) -> Sequence[Measurement]:
     """A few seconds. ``by 64``: 64 messages in each transaction."""
     DISK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=DISK) as directory:

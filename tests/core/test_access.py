@@ -150,8 +150,8 @@ def test_a_direct_conversation_is_for_those_who_take_part(
     assert can_read_direct(viewer, [agent_fqid(NETWORK, name) for name in participants]) is expected
 
 
-# Events. Columns: message in private-alpha, in private-other, in public-other, in an unknown room, DM of alpha and beta,
-# DM of beta and gamma, presence of alpha, presence of beta, a replay gap, a pairing.
+# Events. Columns: message in private-alpha, in private-other, in public-other, in an unknown room, DM of alpha and
+# beta, DM of beta and gamma, presence of alpha, presence of beta, a replay gap, a pairing.
 EVENTS = (
     EventRecord(1, EventId("e1"), EventType.MESSAGE_CREATED, b"", room_id=RoomId("private-alpha")),
     EventRecord(2, EventId("e2"), EventType.MESSAGE_CREATED, b"", room_id=RoomId("private-other")),

@@ -152,9 +152,7 @@ RELAYERS = [
 
 @pytest.mark.parametrize("actor_type", [AGENT, HUMAN])
 @pytest.mark.parametrize(("caller", "policy", "refusal"), RELAYERS)
-def test_who_may_relay(
-    caller: str, policy: AuthPolicy, refusal: tuple[str, ErrorCode] | None, actor_type: str
-) -> None:
+def test_who_may_relay(caller: str, policy: AuthPolicy, refusal: tuple[str, ErrorCode] | None, actor_type: str) -> None:
     actor = Actor(type=actor_type, id="alpha", network_id="net_b")
     assert _refusal(actor, caller, policy, origin="net_b") == refusal
 
@@ -194,9 +192,7 @@ def test_a_human_and_an_unregistered_agent_choose_their_names() -> None:
     assert prove(Actor(type=AGENT, id="new", name="New"), "admin write").actor.name == "New"
 
 
-def _refusal(
-    actor: Actor, caller: str, policy: AuthPolicy, *, origin: str = ""
-) -> tuple[str, ErrorCode] | None:
+def _refusal(actor: Actor, caller: str, policy: AuthPolicy, *, origin: str = "") -> tuple[str, ErrorCode] | None:
     """The class and code of a refusal; `None` if the sender is accepted, as the actor that it claimed to be."""
     try:
         sender = prove(actor, caller, policy, origin=origin)

@@ -45,6 +45,8 @@ class AttachServer:
     agent_token: str = ""
     """Minted for the next READY."""
     ping_seconds: float = 2.5
+    tells_place: bool = True
+    """Whether READY has a cursor, as with servers of ours; the reference has none."""
     _changed: trio.Event = attrs.field(factory=trio.Event)
 
     def publish(self, *events: Event) -> None:
@@ -116,7 +118,10 @@ class Peer:
         ids, cursor = [str(event.id) for event in self.server.events], self.identified.cursor
         self.position = ids.index(cursor) + 1 if cursor in ids else len(ids) if not cursor else 0
         id = self.identified.agent.id
-        await self.send(self.session.ready(id, f"actor_{id}", f"molt://net/agents/{id}", agent_token=token))
+        place = ids[self.position - 1] if self.position and self.server.tells_place else ""
+        await self.send(
+            self.session.ready(id, f"actor_{id}", f"molt://net/agents/{id}", agent_token=token, cursor=place)
+        )
         self.is_ready = True
         self.server.note_change()
 

@@ -4,19 +4,18 @@ The settings keep Codex on loopback: no plugin sync, no analytics, no update che
 ends the turn at once instead of never.
 """
 
+import os
 from pathlib import Path
 
 FAKE_KEY_NAME = "FAKE_API_KEY"
-"""Codex refuses to call the provider unless this variable holds something; pass it through the runtime's `env`
-option."""
+"""Codex does not call the provider unless this variable holds something; pass it through the runtime's `env`."""
 
-_CODEX_NATIVE = "codex/node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex"
 _RUNTIMES = Path(__file__).parents[2] / ".cache" / "runtimes"
 
 
 def find_codex() -> Path | None:
-    """The native binary that `scripts/install-test-runtimes` fetched, or None; the npm wrapper would only add Node."""
-    codex = _RUNTIMES / _CODEX_NATIVE
+    """The native program that `scripts/install-test-runtimes` fetched, or None."""
+    codex = Path(os.environ.get("MOLTNET_TEST_RUNTIMES") or _RUNTIMES, "codex", "bin", "codex")
     return codex if codex.exists() else None
 
 

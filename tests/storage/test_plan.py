@@ -15,6 +15,7 @@ from moltnet.storage.commands import (
     AgentStored,
     AnyCommand,
     BindAgent,
+    CreateRoom,
     DeclareRoom,
     DirectFull,
     MessageRepeated,

@@ -1,0 +1,235 @@
+"""One TCP connection: bytes between a socket and Hypercorn's HTTP/1.1 and WebSocket protocol, in a nursery of its own.
+
+Hypercorn's protocol classes know no sockets. Its own driver of them is for friends: an error on one connection ends the
+server, what waits for a peer that is gone waits for ever, and a write has no end. Here a connection is its own affair,
+and everything of it ends soon after its peer::
+
+    serve_connection              an error ends here
+    └── Connection.run            reads; its nursery's deadline is the time that the connection may be idle
+        └── _run_app              one request, or one attachment
+
+What is said over it is decided by the application (``moltnet.asgi``).
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import attrs
+import h11
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import parse_socket_addr
+from wsproto.utilities import LocalProtocolError
+
+from moltnet.log import describe_error, get_logger
+from moltnet.protocol import limits
+
+log = get_logger("http")
+
+AsgiMessage = Any  # a typed dictionary of Hypercorn's, a plain mapping of ours
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+AsgiApp = Callable[[AsgiMessage, Receive, Send], Awaitable[None]]
+
+_RECEIVE_BYTES = 64 * limits.KIB
+
+
+@attrs.define(eq=False)
+class Connections:
+    """All connections of a server, and what they share. Nothing here waits."""
+
+    app: AsgiApp
+    config: Config
+    context: WorkerContext = attrs.field(factory=lambda: WorkerContext(None), init=False)
+    _open: set["Connection"] = attrs.field(factory=set, init=False)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """Serve one connection to its end, which is also that of its socket. Raises nothing but cancellation."""
+        try:
+            connection = Connection(self.app, self.config, self.context, stream)
+            with self._counted(connection):
+                await connection.run()
+        except* Exception as group:
+            # Most often Hypercorn on input that it did not expect: anybody can send that, so it is no error of ours.
+            log.warning("connection failed", reason=describe_error(group))
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    async def drain(self) -> None:
+        """Take no more requests: idle connections end now, others with the answer that they wait for."""
+        await self.context.terminated.set()
+        for connection in tuple(self._open):
+            connection.end_if_idle()
+
+    def cut(self) -> None:
+        """Close every socket now, whoever is writing to it."""
+        for connection in tuple(self._open):
+            connection.cut()
+
+    @contextmanager
+    def _counted(self, connection: "Connection") -> Iterator[None]:
+        self._open.add(connection)
+        try:
+            yield
+        finally:
+            self._open.discard(connection)
+
+
+class _Http1(H11Protocol):
+    """HTTP/1.1 and nothing else: an upgrade to HTTP/2 that a client offers is not taken, as RFC 9110 §7.8 allows."""
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        pass
+
+
+@attrs.define(eq=False)
+class Connection:
+    """One connection. It is its protocol's task group and its way out to the socket."""
+
+    _app: AsgiApp
+    _config: Config
+    _context: WorkerContext
+    _stream: trio.SocketStream
+    _protocol: H11Protocol = attrs.field(init=False)
+    _nursery: trio.Nursery = attrs.field(init=False)
+    _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _writing: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _idle: bool = attrs.field(default=True, init=False)
+    _broken: bool = attrs.field(default=False, init=False)
+
+    async def run(self) -> None:
+        """Until the peer has left, stayed idle for too long, or an answer said that it is the last one."""
+        socket = self._stream.socket
+        try:
+            client, server = socket.getpeername(), socket.getsockname()
+        except OSError:
+            return  # gone before we looked
+        async with trio.open_nursery() as self._nursery:
+            self._protocol = _Http1(
+                self._app,  # type: ignore[arg-type]  # the protocol only hands it to ``spawn_app``
+                self._config,
+                self._context,
+                self,  # type: ignore[arg-type]  # a task group that is entered already
+                ConnectionState({}),
+                False,
+                parse_socket_addr(socket.family, client),
+                parse_socket_addr(socket.family, server),
+                self._handle,
+            )
+            self._set_idle(True)
+            with self._reading:
+                await self._read()
+            self._set_deadline(limits.CLOSE_SECONDS)
+            await self._protocol.handle(Closed())
+        if not self._broken:
+            await self._say_goodbye()
+
+    def end_if_idle(self) -> None:
+        if self._idle:
+            self._set_deadline(0)
+
+    def cut(self) -> None:
+        """Close the socket. Whoever waits for it sees an end or a broken connection."""
+        self._broken = True
+        self._stream.socket.close()
+
+    async def spawn_app(
+        self, app: AsgiApp, _config: Config, scope: AsgiMessage, send: Send
+    ) -> Callable[[AsgiMessage], Awaitable[None]]:
+        """Run the application for one request or WebSocket; returns how to hand it what the peer sends."""
+        put, receive = trio.open_memory_channel[AsgiMessage](self._config.max_app_queue_size)
+        self._nursery.start_soon(self._run_app, app, scope, receive, send)
+
+        async def put_unless_ended(message: AsgiMessage) -> None:
+            with suppress(trio.BrokenResourceError):
+                await put.send(message)
+
+        return put_unless_ended
+
+    def spawn(self, task: Callable[..., Awaitable[None]], *args: Any) -> None:
+        self._nursery.start_soon(task, *args)
+
+    async def _run_app(
+        self, app: AsgiApp, scope: AsgiMessage, messages: trio.MemoryReceiveChannel[AsgiMessage], send: Send
+    ) -> None:
+        try:
+            with messages:  # what still comes after the end is dropped
+                await app(scope, messages.receive, send)
+        except (h11.LocalProtocolError, LocalProtocolError) as error:
+            # Our answer met one that Hypercorn had already given to what the peer sent too early.
+            log.warning("connection failed", reason=describe_error(error))
+        except Exception:
+            log.exception("request crashed")
+        await send(None)  # the end of the application
+
+    async def _read(self) -> None:
+        while not self._is_given_up():
+            try:
+                data = bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._broken = True
+                return
+            await self._protocol.handle(RawData(data))
+            if not data:
+                return
+
+    def _is_given_up(self) -> bool:
+        """Whether Hypercorn has said its last word to the peer and does not know that the connection is then over."""
+        stream = self._protocol.stream
+        if stream is None:
+            return False
+        # An upgrade that it refused; a message for which it has sent 1009 and whose fragments it goes on collecting.
+        return stream.closed or (isinstance(stream, WSStream) and stream.buffer.length > stream.buffer.max_length)
+
+    async def _handle(self, event: Event) -> None:
+        """What the protocol wants: bytes out, the end, or to tell that a request has begun or ended."""
+        match event:
+            case RawData(data=data):
+                await self._write(data)
+            case Closed():
+                self._reading.cancel(reason="the protocol has ended the connection")
+            case Updated(idle=idle):
+                self._set_idle(idle)
+
+    async def _write(self, data: bytes) -> None:
+        """Send all, as long as the peer takes some of it now and then. What a peer that is gone is sent is dropped."""
+        async with self._writing:
+            for start in range(0, len(data), limits.WRITE_BYTES):
+                if self._broken:
+                    return
+                try:
+                    # Not cut off by a cancellation: half a frame would spoil all that follows.
+                    with trio.fail_after(limits.WRITE_SECONDS, shield=True):
+                        await self._stream.send_all(data[start : start + limits.WRITE_BYTES])
+                except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+                    self._broken = True
+                    self._reading.cancel(reason="the peer is gone")
+
+    def _set_idle(self, idle: bool) -> None:
+        self._idle = idle
+        if not idle:
+            self._nursery.cancel_scope.deadline = float("inf")
+        else:
+            self._set_deadline(0 if self._context.terminated.is_set() else self._config.keep_alive_timeout)
+
+    def _set_deadline(self, seconds: float) -> None:
+        self._nursery.cancel_scope.deadline = trio.current_time() + seconds
+
+    async def _say_goodbye(self) -> None:
+        """Let the peer read our last words: closing while something of its own is unread would destroy them."""
+        with (
+            suppress(trio.BrokenResourceError, trio.ClosedResourceError),
+            trio.move_on_after(limits.CLOSE_SECONDS, shield=True),
+        ):
+            await self._stream.send_eof()
+            while await self._stream.receive_some(_RECEIVE_BYTES):
+                pass

@@ -1,0 +1,61 @@
+from contextlib import ExitStack
+
+import pytest
+
+from moltnet.attach.registry import Registry
+from moltnet.auth.claims import ANONYMOUS_KEY
+from moltnet.core.errors import Conflict
+from moltnet.protocol.errors import ErrorCode
+from moltnet.protocol.ids import AgentId
+
+ALPHA = AgentId("alpha")
+
+
+def test_one_credential_attaches_any_number_of_times() -> None:
+    registry = Registry()
+    with ExitStack() as attachments:
+        for _ in range(3):
+            attachments.enter_context(registry.attached(ALPHA, "key"))
+        assert len(registry) == 3
+        assert registry.is_connected(ALPHA)
+    assert len(registry) == 0
+    assert not registry.is_connected(ALPHA)
+
+
+def test_an_agent_is_connected_until_its_last_attachment_ends() -> None:
+    registry = Registry()
+    with registry.attached(ALPHA, "key"):
+        with registry.attached(ALPHA, "key"):
+            pass
+        assert registry.is_connected(ALPHA)
+    assert not registry.is_connected(ALPHA)
+
+
+# Who is attached, who comes → what it is told.
+COLLISIONS = [
+    (ANONYMOUS_KEY, ANONYMOUS_KEY, "already has an active attachment"),
+    (ANONYMOUS_KEY, "key", "already has an active attachment"),
+    ("key", ANONYMOUS_KEY, "already has an active attachment"),
+    ("key", "other", "already attached with different credentials"),
+]
+
+
+@pytest.mark.parametrize(("present", "coming", "text"), COLLISIONS)
+def test_two_credentials_do_not_share_an_agent(present: str, coming: str, text: str) -> None:
+    registry = Registry()
+    with registry.attached(ALPHA, present):
+        with pytest.raises(Conflict, match=text) as caught, registry.attached(ALPHA, coming):
+            pass
+        assert caught.value.code is ErrorCode.AGENT_ATTACHED_ELSEWHERE
+        assert len(registry) == 1
+        with registry.attached(AgentId("beta"), coming):
+            assert len(registry) == 2
+    with registry.attached(ALPHA, coming):
+        assert len(registry) == 1
+
+
+def test_it_is_released_whatever_happens_inside() -> None:
+    registry = Registry()
+    with pytest.raises(KeyError), registry.attached(ALPHA, "key"):
+        raise KeyError
+    assert len(registry) == 0

@@ -1,0 +1,270 @@
+"""A node: each attachment on its own, whatever happens to the others."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from bridge import limits
+from bridge.config import AttachmentConfig, RoomBinding
+from bridge.errors import AttachRefused, ConnectionLost, Incompatible, StateInUse
+from bridge.loop import run_attachment
+from bridge.runtimes.runtime import RuntimeMisconfigured, Turn
+from bridge.status import AttachmentState, AttachmentStatus
+from moltnet.protocol.ids import AgentId, RoomId
+from node.config import NodeConfig
+from node.supervisor import Node, run_node
+from tests.expected_errors import ExpectedErrors
+from tests.fakes.attach_server import open_attach_server
+from tests.fakes.attachments import attachment_config
+from tests.fakes.messages import created, message, sender
+from tests.fakes.runtime import FakeRuntime
+
+
+@attrs.define(eq=False)
+class Children:
+    """In the place of `run_attachment`. Each start of an agent takes the next of its `ends`; without one it runs until
+    the drain. An end is what the child raises after that many seconds."""
+
+    ends: dict[str, deque[tuple[float, Exception]]] = attrs.field(factory=dict)
+    starts: dict[str, list[float]] = attrs.field(factory=dict)
+    running: set[str] = attrs.field(factory=set)
+
+    def fail(self, agent_id: str, error: Exception, after_seconds: float = 0.0, times: int = 1) -> None:
+        self.ends.setdefault(agent_id, deque()).extend([(after_seconds, error)] * times)
+
+    async def run(
+        self,
+        config: AttachmentConfig,
+        *,
+        drain: trio.Event,
+        status: AttachmentStatus,
+        environ: Mapping[str, str],
+        node_slots: trio.CapacityLimiter,
+    ) -> None:
+        agent_id = config.agent.id
+        self.starts.setdefault(agent_id, []).append(trio.current_time())
+        ends = self.ends.get(agent_id)
+        self.running.add(agent_id)
+        try:
+            if ends:
+                after_seconds, error = ends.popleft()
+                await trio.sleep(after_seconds)
+                raise type(error)(*error.args)
+            status.attached()
+            await drain.wait()
+        finally:
+            self.running.remove(agent_id)
+
+
+def node_config(directory: Path, *agent_ids: str) -> NodeConfig:
+    attachments = []
+    for agent_id in agent_ids:
+        (directory / agent_id).mkdir()
+        config = attachment_config(directory / agent_id)
+        attachments.append(attrs.evolve(config, agent=attrs.evolve(config.agent, id=AgentId(agent_id))))
+    return NodeConfig(tuple(attachments), directory / "MoltnetNode", directory / "state")
+
+
+@asynccontextmanager
+async def running(config: NodeConfig, children: Children) -> AsyncIterator[tuple[Node, trio.Event]]:
+    """The node, and its drain, which leaving the block sets."""
+    drain = trio.Event()
+    async with trio.open_nursery() as nursery:
+        start = partial(run_node, config, drain=drain, environ={}, run_attachment=children.run)
+        node: Node = await nursery.start(start)
+        await wait_all_tasks_blocked()
+        yield node, drain
+        drain.set()
+
+
+async def test_a_child_that_fails_is_started_again_and_its_sibling_does_not_notice(
+    tmp_path: Path, autojump_clock: MockClock, expected_errors: ExpectedErrors
+) -> None:
+    children = Children()
+    children.fail("alpha", ZeroDivisionError("a bug"), times=3)
+    async with running(node_config(tmp_path, "alpha", "beta"), children) as (node, _):
+        await trio.sleep(60)
+        assert children.running == {"alpha", "beta"}
+        assert (len(children.starts["alpha"]), len(children.starts["beta"])) == (4, 1)
+        assert node.statuses["alpha"].state is AttachmentState.ATTACHED
+        assert "a bug" in node.statuses["alpha"].last_error
+        assert node.statuses["beta"].last_error == ""
+    for _ in range(3):
+        expected_errors.take("attachment failed")
+
+
+async def test_a_group_of_errors_is_a_failure_like_any_other(
+    tmp_path: Path, autojump_clock: MockClock, expected_errors: ExpectedErrors
+) -> None:
+    children = Children()
+    children.fail("alpha", ExceptionGroup("several", [ValueError("x"), OSError("y")]))
+    async with running(node_config(tmp_path, "alpha"), children):
+        await trio.sleep(10)
+        assert children.running == {"alpha"}
+    expected_errors.take("attachment failed")
+
+
+async def test_restarts_back_off_and_start_over_after_a_healthy_run(
+    tmp_path: Path, autojump_clock: MockClock, expected_errors: ExpectedErrors
+) -> None:
+    """Weakness 8 of the reference."""
+    children = Children()
+    children.fail("alpha", OSError("disk"), times=8)
+    children.fail("alpha", OSError("disk"), after_seconds=limits.HEALTHY_SECONDS + 1)
+    async with running(node_config(tmp_path, "alpha"), children):
+        await trio.sleep(300)
+    starts = children.starts["alpha"]
+    delays = [later - earlier for earlier, later in pairwise(starts)]
+    assert delays[0] < 1
+    assert delays[7] > 0.7 * limits.RECONNECT_CAP_SECONDS
+    assert delays[8] - (limits.HEALTHY_SECONDS + 1) < 1
+    for _ in range(9):
+        expected_errors.take("attachment failed")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AttachRefused("invalid token"), Incompatible("another network"), RuntimeMisconfigured("no such program")],
+)
+async def test_a_refused_child_is_parked_is_shown_and_looks_again_later(
+    error: Exception, tmp_path: Path, autojump_clock: MockClock, expected_errors: ExpectedErrors
+) -> None:
+    """Weaknesses 3 and 15 of the reference: it stopped the node, or tried for ever, and nobody was told."""
+    children = Children()
+    children.fail("alpha", error, times=2)
+    async with running(node_config(tmp_path, "alpha", "beta"), children) as (node, _):
+        status = node.statuses["alpha"]
+        assert (status.state, status.last_error) == (AttachmentState.PARKED, str(error))
+        assert status.retry_at == pytest.approx(trio.current_time() + limits.PARKED_SECONDS)
+        await trio.sleep(limits.PARKED_SECONDS - 1)
+        assert len(children.starts["alpha"]) == 1
+        await trio.sleep(limits.PARKED_SECONDS + 2)
+        assert children.running == {"alpha", "beta"}
+    # Twice the same trouble is one error in the log.
+    assert expected_errors.take("parked").levelname == "ERROR"
+
+
+async def test_state_that_is_in_use_is_waited_for_without_an_error(
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    children = Children()
+    children.fail("alpha", StateInUse("another process runs this attachment"), times=3)
+    async with running(node_config(tmp_path, "alpha"), children):
+        await trio.sleep(60)
+        assert children.running == {"alpha"}
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+
+
+async def test_a_drain_ends_children_that_run_wait_or_are_parked(
+    tmp_path: Path, autojump_clock: MockClock, expected_errors: ExpectedErrors
+) -> None:
+    children = Children()
+    children.fail("parked", AttachRefused("no"))
+    children.fail("failing", ConnectionLost("down"), times=20)
+    async with running(node_config(tmp_path, "running", "parked", "failing"), children) as (node, drain):
+        await trio.sleep(60)
+        before = trio.current_time()
+        drain.set()
+    assert trio.current_time() - before < 1
+    assert {status.state for status in node.statuses.values()} == {AttachmentState.STOPPED}
+    expected_errors.take("parked")
+    while "attachment failed" in expected_errors.describe():
+        expected_errors.take("attachment failed")
+
+
+async def test_a_node_without_attachments_idles_until_the_drain(tmp_path: Path, autojump_clock: MockClock) -> None:
+    with trio.move_on_after(1000) as idling:
+        async with running(node_config(tmp_path), Children()):
+            await trio.sleep(2000)
+    assert idling.cancelled_caught
+
+
+async def test_one_child_is_stopped_and_the_others_go_on(tmp_path: Path) -> None:
+    children = Children()
+    async with running(node_config(tmp_path, "alpha", "beta"), children) as (node, _):
+        node.stop("alpha", "removed from the configuration")
+        await wait_all_tasks_blocked()
+        assert children.running == {"beta"}
+        assert node.statuses["alpha"].state is AttachmentState.STOPPED
+
+
+async def test_a_child_that_fails_while_it_is_stopped_harms_nobody(
+    tmp_path: Path, expected_errors: ExpectedErrors
+) -> None:
+    class Clumsy(Children):
+        async def run(self, config: AttachmentConfig, **given: object) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    if config.agent.id == "alpha":
+                        raise OSError("while stopping")
+
+    children = Clumsy()
+    async with running(node_config(tmp_path, "alpha", "beta"), children) as (node, _):
+        node.stop("alpha", "removed")
+        await wait_all_tasks_blocked()
+        assert node.statuses["alpha"].state is AttachmentState.STOPPED
+        assert node.statuses["beta"].state is not AttachmentState.STOPPED
+        node.stop("beta", "the test ends")
+    expected_errors.take("failed while it was stopped")
+
+
+async def test_an_agent_that_crashes_never_touches_one_that_talks(
+    tmp_path: Path, expected_errors: ExpectedErrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same with everything real but the runtimes."""
+    monkeypatch.setattr(limits, "RECONNECT_BASE_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "RECONNECT_CAP_SECONDS", 0.05)
+    crashed = 0
+
+    async def crash(_turn: Turn) -> None:
+        nonlocal crashed
+        crashed += 1
+        raise ZeroDivisionError("a bug")
+
+    runtimes = {"alpha": FakeRuntime(crash), "beta": FakeRuntime()}
+    drain = trio.Event()
+    async with open_attach_server() as server, trio.open_nursery() as nursery:
+        config = node_config(tmp_path, "alpha", "beta")
+        attachments = tuple(
+            attrs.evolve(
+                attachment,
+                server=attrs.evolve(attachment.server, base_url=server.base_url),
+                rooms=(RoomBinding(RoomId("general")),),
+            )
+            for attachment in config.attachments
+        )
+
+        async def run(config: AttachmentConfig, **given: object) -> None:
+            await run_attachment(config, open_runtime=runtimes[config.agent.id].open, **given)  # type: ignore[arg-type]  # passed on as it came
+
+        start = partial(
+            run_node,
+            attrs.evolve(config, attachments=attachments),
+            drain=drain,
+            environ={},
+            run_attachment=run,
+        )
+        await nursery.start(start)
+        await server.wait_attached(2)
+        server.publish(*(created(message(f"msg_{number}", sender=sender("someone"))) for number in range(5)))
+        await runtimes["beta"].wait_until(lambda runtime: "msg_4" in "".join(runtime.finished))
+        await runtimes["alpha"].wait_until(lambda runtime: len(runtime.turns) >= 3)
+        (beta,) = (peer for peer in server.peers if peer.identified and peer.identified.agent.id == "beta")
+        await server.wait_until(lambda _: len(beta.acked) == 5)
+        assert not beta.gone.is_set()
+        drain.set()
+    while "attachment failed" in expected_errors.describe():
+        expected_errors.take("attachment failed")
+    assert crashed >= 3
