@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import attrs
 from quart_trio import QuartTrio
@@ -27,33 +28,60 @@ ATTACH_PATH = "/v1/attach"
 OpenApp = Callable[[], AbstractAsyncContextManager[App]]
 
 
-@attrs.define(eq=False)
-class MoltnetAsgi:
-    """An ASGI 3 application. ``open`` makes the network when the lifespan starts."""
+@attrs.frozen(eq=False)
+class NetworkAsgi:
+    """The ASGI application of a network that is running."""
 
-    open: OpenApp
-    app: App | None = attrs.field(init=False, default=None)
-    _quart: QuartTrio | None = attrs.field(init=False, default=None)
+    app: App
+    _quart: QuartTrio = attrs.field(init=False)
+
+    @_quart.default
+    def _make_quart(self) -> QuartTrio:
+        return make_api(self.app)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
-        if self.app is None or self._quart is None:
-            raise RuntimeError("the server must support the ASGI lifespan protocol, which opens the network")
         if scope["type"] == "http":
-            await self._quart(scope, receive, send)  # type: ignore[arg-type]  # ASGI messages are plain mappings here
+            await self._quart(_with_path(scope), receive, send)  # type: ignore[arg-type]  # ASGI messages are plain mappings here
         elif scope["path"] == ATTACH_PATH:
             await serve_attach(self.app, scope, receive, send)
         else:
             await receive()
             await refuse(send, NotFound(ErrorCode.UNKNOWN_ROUTE, "there is no such route"), new_request_id())
 
+
+def _with_path(scope: Message) -> Message:
+    """The scope with a path that begins with a slash: Quart crashes on anything else that is not a good URL."""
+    target: str = scope["path"]
+    if target.startswith("/"):
+        return scope
+    try:
+        path = urlsplit(target).path
+    except ValueError:
+        path = target
+    # A request to a proxy names the whole URL. Any other target leads to no route.
+    return {**scope, "path": path if path.startswith("/") else f"/{path}"}
+
+
+@attrs.define(eq=False)
+class MoltnetAsgi:
+    """An ASGI 3 application. ``open`` makes the network when the lifespan starts."""
+
+    open: OpenApp
+    network: NetworkAsgi | None = attrs.field(init=False, default=None)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self.network is None:
+            raise RuntimeError("the server must support the ASGI lifespan protocol, which opens the network")
+        else:
+            await self.network(scope, receive, send)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
         try:
             async with self.open() as app:
-                self.app, self._quart = app, make_api(app)
+                self.network = NetworkAsgi(app)
                 await send({"type": "lifespan.startup.complete"})
                 await receive()  # lifespan.shutdown
                 app.drain()
@@ -64,7 +92,7 @@ class MoltnetAsgi:
         else:
             await send({"type": "lifespan.shutdown.complete"})
         finally:
-            self.app = self._quart = None
+            self.network = None
 
 
 @asynccontextmanager

@@ -1,24 +1,28 @@
-"""Our own runner: listening sockets, Hypercorn on them, signals, and a polite end (style: drain).
+"""Our own runner: listening sockets, a nursery of connections, signals, and a polite end in bounded time.
 
-Plain ``hypercorn -k trio moltnet.asgi:app`` serves the same application. What only this runner adds: it says goodbye to
-attachments and streams before the connections are cut, and a peer that stops reading is dropped by the kernel.
+    serve
+    ├── _cut_the_stuck            closes sockets, the last resort
+    └── connections               `moltnet.http.connection`, one task each
+        └── trio.serve_listeners  ends first
+
+Plain ``hypercorn -k trio moltnet.asgi:app`` serves the same application. What only this runner adds: an error on one
+connection ends no other, attachments and streams are told goodbye before connections are cut, and a peer that stops
+reading holds nothing up.
 """
 
-import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from functools import partial
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config, Sockets
-from hypercorn.trio.run import worker_serve
+from hypercorn.config import Config
 
 from moltnet.app import App
-from moltnet.asgi import MoltnetAsgi
+from moltnet.asgi import NetworkAsgi
 from moltnet.config.urls import ListenAddress
+from moltnet.http.connection import Connections
 from moltnet.log import get_logger
 from moltnet.protocol import limits
 
@@ -26,9 +30,10 @@ log = get_logger("server")
 
 # Accepted connections that wait for us; a burst of a thousand attachments must not be refused by the kernel.
 BACKLOG = 2048
-# Hypercorn shields its writes, so a peer that stops reading could hold a shutdown for ever: the kernel ends it.
+# What we wrote lies in the kernel, where only the kernel can see that the peer's host is gone. By default it takes
+# a quarter of an hour to.
 TCP_USER_TIMEOUT_MS = 10_000
-# From the goodbye to cutting what still runs. Longer than the close frame of an attachment may take.
+# From the goodbye to cancelling what still runs. Longer than the close frame of an attachment may take.
 GRACEFUL_SECONDS = 2 * limits.CLOSE_SECONDS
 KEEP_ALIVE_SECONDS = 60
 # A client may send its whole day through one connection.
@@ -79,16 +84,11 @@ def _families(address: ListenAddress) -> Sequence[tuple[socket.AddressFamily, st
 
 def _hypercorn_config() -> Config:
     config = Config()
-    config.backlog = BACKLOG
-    config.graceful_timeout = GRACEFUL_SECONDS
     config.keep_alive_timeout = KEEP_ALIVE_SECONDS
     config.keep_alive_max_requests = KEEP_ALIVE_REQUESTS
     config.websocket_max_message_size = limits.MAX_FRAME_BYTES
     config.include_server_header = False
-    # Its lines about listening repeat ours; its errors go through our handlers, format and mask.
-    errors = logging.getLogger("moltnet.hypercorn")
-    errors.setLevel(logging.WARNING)
-    config.errorlog = errors
+    config.errorlog = None  # what it would write there, `moltnet.http.connection` tells our own log
     return config
 
 
@@ -101,21 +101,43 @@ async def serve(
 ) -> None:
     """Serve until ``stop`` is set, then drain: no new connections, goodbye to readers, end of what still runs.
 
-    Starts with the URLs it listens on. Cancelled, it ends without the goodbye.
+    Starts with the URLs it listens on. From ``stop`` it takes at most ``GRACEFUL_SECONDS`` and then ``CLOSE_SECONDS``.
+    Cancelled, it ends without the first of these two.
     """
+    listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
+    connections = Connections(NetworkAsgi(app), _hypercorn_config())
+    async with trio.open_nursery() as serving:
+        ended = trio.Event()
+        serving.start_soon(_cut_the_stuck, connections, ended)
+        try:
+            async with trio.open_nursery() as connected:
+                async with trio.open_nursery() as listening:
+                    accept = partial(trio.serve_listeners, connections.serve, listeners, handler_nursery=connected)
+                    await listening.start(accept)
+                    task_status.started([_url(sock) for sock in sockets])
+                    await stop.wait()
+                    listening.cancel_scope.cancel(reason="the server stops")
+                log.info("draining", attachments=len(app.gateway.registry), connections=len(connections))
+                serving.cancel_scope.deadline = trio.current_time() + GRACEFUL_SECONDS
+                app.drain()
+                await connections.drain()
+        finally:
+            ended.set()
 
-    async def drain() -> None:
-        await stop.wait()
-        log.info("draining", attachments=len(app.gateway.registry))
-        app.drain()
 
-    await worker_serve(
-        ASGIWrapper(MoltnetAsgi(partial(nullcontext, app))),  # type: ignore[arg-type]  # ASGI messages are plain mappings here
-        _hypercorn_config(),
-        sockets=Sockets(secure_sockets=[], insecure_sockets=list(sockets), quic_sockets=[]),
-        shutdown_trigger=drain,
-        task_status=task_status,
-    )
+async def _cut_the_stuck(connections: Connections, ended: trio.Event) -> None:
+    """Once all is cancelled, close the sockets of connections that do not end: a peer that takes nothing holds them."""
+    try:
+        await ended.wait()
+    finally:
+        with trio.move_on_after(limits.CLOSE_SECONDS, shield=True):
+            await ended.wait()
+        connections.cut()
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @asynccontextmanager

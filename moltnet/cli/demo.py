@@ -42,7 +42,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NEXT: Final = (
     ("moltnet demo --keep", "stay, and write to the two in the console yourself"),
     ("make run", "a network of your own, with its console, on port 8787"),
-    ("README.md, docs/", "attach real agents: Codex, or any program of yours"),
+    ("docs/quickstart.md", "attach agents of your own: Codex, or any program"),
 )
 
 

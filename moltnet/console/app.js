@@ -286,6 +286,23 @@ function senderNamed(name) {
   return { id: id || "human", name };
 }
 
+// A browser that keeps nothing for any site throws; the name then lasts as long as the page.
+function rememberName(name) {
+  try {
+    localStorage.setItem(NAME_KEY, name);
+  } catch {
+    return;
+  }
+}
+
+function rememberedName() {
+  try {
+    return localStorage.getItem(NAME_KEY);
+  } catch {
+    return null;
+  }
+}
+
 async function send() {
   const text = byId("composer-text").value.trim();
   const name = byId("composer-name").value.trim() || DEFAULT_NAME;
@@ -335,9 +352,7 @@ byId("composer-text").addEventListener("keydown", (key) => {
   key.preventDefault();
   send();
 });
-byId("composer-name").addEventListener("change", (change) => {
-  localStorage.setItem(NAME_KEY, change.target.value.trim());
-});
+byId("composer-name").addEventListener("change", (change) => rememberName(change.target.value.trim()));
 byId("notice-retry").addEventListener("click", start);
 
 // ---- What is shown ---------------------------------------------------------------------------------------------------
@@ -415,5 +430,5 @@ function capitalised(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-byId("composer-name").value = localStorage.getItem(NAME_KEY) || DEFAULT_NAME;
+byId("composer-name").value = rememberedName() || DEFAULT_NAME;
 start();

@@ -130,7 +130,7 @@ class Connection:
                 await self._read()
             self._set_deadline(limits.CLOSE_SECONDS)
             await self._protocol.handle(Closed())
-        if not self._broken:
+        if not (self._broken or self._idle):
             await self._say_goodbye()
 
     def end_if_idle(self) -> None:
@@ -185,10 +185,8 @@ class Connection:
     def _is_given_up(self) -> bool:
         """Whether Hypercorn has said its last word to the peer and does not know that the connection is then over."""
         stream = self._protocol.stream
-        if stream is None:
-            return False
         # An upgrade that it refused; a message for which it has sent 1009 and whose fragments it goes on collecting.
-        return stream.closed or (isinstance(stream, WSStream) and stream.buffer.length > stream.buffer.max_length)
+        return isinstance(stream, WSStream) and (stream.closed or stream.buffer.length > stream.buffer.max_length)
 
     async def _handle(self, event: Event) -> None:
         """What the protocol wants: bytes out, the end, or to tell that a request has begun or ended."""

@@ -60,6 +60,10 @@ MAX_ERROR_CHARACTERS: Final = 1024
 # A goodbye must not hold a shutdown: the peer has this long to take the close frame.
 CLOSE_SECONDS: Final = 2.0
 
+# A peer that takes less than this in this time (6.4 KiB/s) is treated as gone: it would hold what it is sent for ever.
+WRITE_BYTES: Final = 64 * KIB
+WRITE_SECONDS: Final = 10.0
+
 # Server-sent events (HTTP API §5).
 SSE_KEEP_ALIVE_SECONDS: Final = 15.0
 

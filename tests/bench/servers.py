@@ -2,11 +2,11 @@
 
 import math
 import os
-import socket
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,6 @@ import orjson
 import trio
 
 from moltnet.client.api import open_client
-from moltnet.client.errors import ClientError
 from tests.bench.load.wire import STAMP
 from tests.bench.processes import running
 from tests.bench.settings import Settings
@@ -25,6 +24,8 @@ from tests.bench.settings import Settings
 DISK: Final = Path(".cache")  # /tmp is in memory on many machines, and a sync there costs nothing
 START_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.02
+# What it prints when it is ready; the kernel has chosen the port.
+_WELCOME: Final = re.compile(r"^ *API +(http://\S+)/v1/network$", re.MULTILINE)
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _WRITE, _READ, _ATTACH = (
     "bench-write-0123456789abcdef",
@@ -145,29 +146,27 @@ def new_directory() -> tempfile.TemporaryDirectory[str]:
 async def open_server(directory: str, members: int) -> AsyncIterator[Target]:
     """``moltnet start`` on the database in ``directory``, mode bearer; ``agent-0`` and so on are members of the room.
 
-    It logs as it would for a user, into ``server.log``. Started again on the same directory, it goes on.
+    It logs as it would for a user, into ``server.log``. Started again on the same directory, it goes on where it was.
     """
-    url = f"http://127.0.0.1:{_free_port()}"
-    _write_config(Path(directory, "Moltnet"), urlsplit(url).netloc, members)
+    _write_config(Path(directory, "Moltnet"), members)
     moltnet, log_path = Path(sys.executable).parent / "moltnet", Path(directory, "server.log")
     # Nothing else waits for this disk.
-    with log_path.open("ab") as log:  # noqa: ASYNC230
+    with log_path.open("wb") as log:  # noqa: ASYNC230
         async with running([str(moltnet), "start"], cwd=directory, stdout=log, stderr=log) as process:
             with trio.fail_after(START_SECONDS):
-                async with open_client(url, _READ) as client:
-                    while not await _answers(client.network):
-                        if process.returncode is not None:
-                            raise RuntimeError(f"the server ended; see {log_path}")
-                        await trio.sleep(_POLL_SECONDS)
-            yield Target(url, "bench", "general", _WRITE, _READ, _ATTACH, process.pid)
+                while (welcome := _WELCOME.search(log_path.read_text())) is None:  # noqa: ASYNC240
+                    if process.returncode is not None:
+                        raise RuntimeError(f"the server ended: {log_path.read_text()}")  # noqa: ASYNC240
+                    await trio.sleep(_POLL_SECONDS)
+            yield Target(welcome[1], "bench", "general", _WRITE, _READ, _ATTACH, process.pid)
 
 
-def _write_config(path: Path, address: str, members: int) -> None:
+def _write_config(path: Path, members: int) -> None:
     agents = [f"agent-{number}" for number in range(members)]
     config = {
         "version": "moltnet.v1",
         "network": {"id": "bench", "name": "Bench"},
-        "server": {"listen_addr": address},
+        "server": {"listen_addr": "127.0.0.1:0"},
         "auth": {
             "mode": "bearer",
             "tokens": [
@@ -181,21 +180,6 @@ def _write_config(path: Path, address: str, members: int) -> None:
     }
     path.touch(mode=0o600)
     path.write_bytes(orjson.dumps(config))
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-async def _answers(ask: Callable[[], Awaitable[object]]) -> bool:
-    try:
-        await ask()
-    except ClientError:
-        return False
-    return True
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """One connection: its handshake, its deliveries, and the two words for every end it can have."""
 
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import attrs
@@ -11,33 +10,14 @@ from trio.testing import MockClock
 
 from bridge import limits
 from bridge.attachment import Attachment, open_attachment
-from bridge.config import AttachmentConfig, AuthMode, DirectBinding, RoomBinding, TokenSource
+from bridge.config import AttachmentConfig, AuthMode, TokenSource
 from bridge.errors import AttachRefused, ConnectionLost
 from bridge.websocket import WebSocket
 from moltnet.protocol import limits as wire_limits
 from moltnet.protocol.attachment import Delivered
-from moltnet.protocol.ids import RoomId
 from tests.fakes import attach_server
-from tests.fakes.attach_server import AttachServer, Peer, open_attach_server
-from tests.fakes.attachments import attachment_config
+from tests.fakes.attach_server import AttachServer, Peer
 from tests.fakes.messages import created, message, noise
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[AttachServer]:
-    async with open_attach_server() as server:
-        yield server
-
-
-@pytest.fixture
-def config(server: AttachServer, tmp_path: Path) -> AttachmentConfig:
-    config = attachment_config(tmp_path)
-    return attrs.evolve(
-        config,
-        server=attrs.evolve(config.server, base_url=server.base_url),
-        rooms=(RoomBinding(RoomId("general")),),
-        dms=DirectBinding(enabled=True),
-    )
 
 
 def claiming(config: AttachmentConfig, token_path: Path) -> AttachmentConfig:

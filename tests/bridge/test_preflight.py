@@ -1,6 +1,5 @@
 """The look at a server before an attachment: right network, compatible, reachable, and what each no means."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from bridge.config import AttachmentConfig, AuthMode, DirectBinding, TokenSource
 from bridge.errors import AttachRefused, ConnectionLost, Incompatible
 from bridge.preflight import check_server, incompatibilities
 from moltnet.protocol.network import Capabilities, Network, Protocols
-from tests.fakes.attach_server import NETWORK, AttachServer, open_attach_server
+from tests.fakes.attach_server import NETWORK, AttachServer
 from tests.fakes.attachments import attachment_config
 
 OLD = attrs.evolve(NETWORK, protocols=Protocols())
@@ -56,18 +55,6 @@ def test_a_network_fits_or_says_why_not(network: Network, problems: list[str], t
 
 def test_direct_messages_are_only_needed_by_who_wants_them(tmp_path: Path) -> None:
     assert list(incompatibilities(with_capabilities(direct_messages=False), attachment_config(tmp_path))) == []
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[AttachServer]:
-    async with open_attach_server() as server:
-        yield server
-
-
-@pytest.fixture
-def config(server: AttachServer, tmp_path: Path) -> AttachmentConfig:
-    config = attachment_config(tmp_path)
-    return attrs.evolve(config, server=attrs.evolve(config.server, base_url=server.base_url))
 
 
 async def test_a_fitting_server_is_asked_once_with_the_token(server: AttachServer, config: AttachmentConfig) -> None:

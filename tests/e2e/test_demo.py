@@ -83,6 +83,7 @@ class Demo:
         return found
 
     def assert_nothing_left(self) -> None:
+        assert "ERROR" not in self.shown
         assert self.processes() == []
         assert list(self.temporary.iterdir()) == []
         assert list(self.temporary.parent.iterdir()) == [self.temporary]
@@ -151,7 +152,6 @@ async def test_the_demo_shows_a_conversation_and_leaves_nothing(tmp_path: Path) 
     assert re.search(r"·      atlas answered in \d+\.\d s\n", demo.shown)
     assert "\x1b" not in demo.shown
     assert demo.shown.index("make run") > demo.shown.index(SCENES[0].lines[-1].text)
-    assert "ERROR" not in demo.shown
     demo.assert_nothing_left()
 
 
@@ -170,6 +170,15 @@ async def test_a_signal_in_the_middle_of_a_turn_leaves_nothing(tmp_path: Path, n
         assert await demo.wait_exit() == 128 + number
     assert said(demo.shown) == [("you", SCENES[0].question)]
     assert demo.shown.endswith("Stopped; nothing is left behind.\n")
+    demo.assert_nothing_left()
+
+
+async def test_two_signals_leave_no_more_than_one(tmp_path: Path) -> None:
+    async with open_demo(tmp_path, "--pace", "20") as demo:
+        await demo.wait_agent()
+        demo.process.send_signal(signal.SIGINT)
+        demo.process.send_signal(signal.SIGTERM)
+        assert await demo.wait_exit() == 130
     demo.assert_nothing_left()
 
 

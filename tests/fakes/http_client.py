@@ -51,13 +51,19 @@ class HttpConnection:
         framing = {"Transfer-Encoding": "chunked"} if chunk_bytes else {"Content-Length": str(len(body))}
         if method in ("GET", "HEAD", "OPTIONS") and not body:
             framing = {}
-        head = h11.Request(method=method, target=target, headers=[*{"Host": "lab.test", **framing, **headers}.items()])
+        fields = {"Host": "lab.test", **framing, **headers}
+        raw_fields = [(name.encode(), value.encode("latin-1")) for name, value in fields.items()]
+        head = h11.Request(method=method, target=target, headers=raw_fields)
         step = chunk_bytes or max(1, len(body))
         pieces = [body[start : start + step] for start in range(0, len(body), step)]
         events: list[h11.Event] = [head, *(h11.Data(data=piece) for piece in pieces), h11.EndOfMessage()]
         data = b"".join(self._http.send(event) or b"" for event in events)
         with suppress(trio.BrokenResourceError):  # the server has answered early and does not read on
             await self.stream.send_all(data)
+
+    def next_cycle(self) -> None:
+        """After a whole answer: make ready for another request."""
+        self._http.start_next_cycle()
 
     async def next_event(self) -> h11.Event:
         """The next event of the answer. Raises `h11.RemoteProtocolError` at an end that came too early."""

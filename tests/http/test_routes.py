@@ -244,9 +244,9 @@ CALLERS = ["", "alpha", "stranger", "observer", "writer", "admin", "pair"]
 
 @pytest.mark.parametrize(("method", "target", "body", "statuses"), ROUTES)
 async def test_who_gets_what_on_a_private_network(method: str, target: str, body: object, statuses: str) -> None:
-    for caller, status in zip(CALLERS, statuses.split(), strict=True):
-        async with open_test_server(BEARER) as server:
-            await fill(server)
+    async with open_test_server(BEARER) as server:
+        await fill(server)
+        for caller, status in zip(CALLERS, statuses.split(), strict=True):
             answer = await http_client(server, caller).request(method, target, body)
             assert (caller, answer.status) == (caller, int(status))
             if answer.status >= 400:

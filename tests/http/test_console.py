@@ -1,0 +1,229 @@
+"""The console's files as the server sends them, and what can be known of the page without a browser."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from html.parser import HTMLParser
+
+import pytest
+
+from moltnet.config.settings import AuthMode
+from moltnet.http.console import CONTENT_SECURITY_POLICY, CONTENT_TYPES, DIRECTORY, load_assets
+from moltnet.protocol.events import EventType
+from tests.fakes.http_client import HttpAnswer, HttpClient, http_client
+from tests.fakes.network import network_config, open_test_server, room
+
+FILES = sorted(path.name for path in DIRECTORY.iterdir())
+SCRIPTS = [name for name in FILES if name.endswith(".js")]
+INDEX = (DIRECTORY / "index.html").read_text()
+HOSTILE = "%3Cscript%3Ealert(1)%3C%2Fscript%3E"
+
+# Every way to turn text into markup or into a program, but those that the policy of the page stops by itself.
+SINKS = (
+    "innerHTML",
+    "outerHTML",
+    "insertAdjacentHTML",
+    "setHTML",
+    "createContextualFragment",
+    "DOMParser",
+    "document.write",
+    "srcdoc",
+    "eval(",
+    "Function(",
+    "import(",
+    "javascript:",
+    "setAttribute",
+    "cssText",
+)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[HttpClient]:
+    async with open_test_server() as server:
+        yield http_client(server)
+
+
+def assert_harmless(answer: HttpAnswer) -> None:
+    headers = answer.headers
+    assert headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-cache"
+
+
+def test_the_policy_lets_in_nothing_but_our_own_files() -> None:
+    directives = dict(directive.split(" ", 1) for directive in CONTENT_SECURITY_POLICY.split("; "))
+    assert directives.pop("default-src") == "'self'"
+    assert directives.pop("require-trusted-types-for") == "'script'"
+    assert set(directives.values()) == {"'none'"}
+    assert {"object-src", "base-uri", "form-action", "frame-ancestors", "trusted-types"} == directives.keys()
+
+
+@pytest.mark.parametrize("path", ["/", "/console", "/?access_token=abc", "/console?next=//evil.test"])
+async def test_the_ways_to_the_console_lead_there_and_repeat_nothing(client: HttpClient, path: str) -> None:
+    answer = await client.get(path)
+    assert (answer.status, answer.headers["location"], answer.body) == (307, "/console/", b"")
+    assert_harmless(answer)
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_every_file_is_served_with_its_type_and_a_tag(client: HttpClient, name: str) -> None:
+    answer = await client.get(f"/console/{name}")
+    assert answer.status == 200
+    assert answer.body == (DIRECTORY / name).read_bytes()
+    assert answer.headers["content-type"] == CONTENT_TYPES[f".{name.rpartition('.')[2]}"]
+    assert_harmless(answer)
+
+    again = await client.get(f"/console/{name}", if_none_match=answer.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["etag"] == answer.headers["etag"]
+    assert_harmless(again)
+
+    other = await client.get(f"/console/{name}", if_none_match='"of-an-older-version"')
+    assert (other.status, other.body) == (200, answer.body)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "room/general", "room/a.b%3Ac", "no-such-file.js", f"room/{HOSTILE}", f"{HOSTILE}", "room/x?q=%3Cb%3E"]
+)
+async def test_every_other_path_below_is_the_page_itself(client: HttpClient, path: str) -> None:
+    answer = await client.get(f"/console/{path}")
+    assert (answer.status, answer.body) == (200, INDEX.encode())
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert_harmless(answer)
+
+
+@pytest.mark.parametrize("path", ["../http/api.py", "%2e%2e/http/api.py", "..%2fasgi.py", "/etc/passwd", "%00", "."])
+async def test_no_path_leads_out_of_the_directory(client: HttpClient, path: str) -> None:
+    answer = await client.get(f"/console/{path}")
+    assert (answer.status, answer.body == INDEX.encode()) in [(200, True), (404, False)]
+    assert b"moltnet.app" not in answer.body
+
+
+async def test_head_has_no_body_and_writing_is_refused(client: HttpClient) -> None:
+    head = await client.request("HEAD", "/console/")
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-length"] == str(len(INDEX.encode()))
+    refused = await client.post("/console/", {})
+    assert (refused.status, refused.code) == (405, "method_not_allowed")
+
+
+async def test_other_unknown_paths_stay_unknown(client: HttpClient) -> None:
+    for path in ("/v1/console", "/consoles", "/favicon.ico"):
+        answer = await client.get(path)
+        assert (answer.status, answer.code) == (404, "unknown_route")
+
+
+async def test_a_network_that_asks_for_tokens_serves_the_page_and_nothing_to_show() -> None:
+    async with open_test_server(network_config(mode=AuthMode.BEARER)) as server:
+        client = http_client(server)
+        assert (await client.get("/console/")).status == 200
+        assert (await client.get("/v1/network")).status == 401
+        assert (await client.get("/v1/rooms")).status == 401
+
+
+async def test_a_hostile_name_reaches_the_page_as_data_only() -> None:
+    name = '<img src=x onerror="alert(1)"></script><script>alert(1)</script>'
+    async with open_test_server(network_config(rooms=[room("general"), room("hostile")])) as server:
+        client = http_client(server)
+        assert (await client.post("/v1/rooms", {"id": "evil", "name": name})).status == 201
+        listed = await client.get("/v1/rooms")
+        assert listed.headers["content-type"] == "application/json"
+        assert listed.headers["x-content-type-options"] == "nosniff"
+        assert name in [found["name"] for found in listed.json()["rooms"]]
+        assert (await client.get("/console/room/evil")).body == INDEX.encode()
+
+
+# ---- The files themselves --------------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """What an HTML file refers to, and what it runs by itself."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.inline: list[str] = []
+        self._tag = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._tag = tag
+        for name, value in attrs:
+            if name in ("src", "href", "action", "srcset", "data"):
+                self.references.append(value or "")
+            elif name == "id":
+                self.ids.append(value or "")
+            elif name == "style" or name.startswith("on"):
+                self.inline.append(f"{tag} {name}")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._tag = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._tag in ("script", "style") and data.strip():
+            self.inline.append(data)
+
+
+PAGE = Page(INDEX)
+
+
+def imports_of(script: str) -> Iterator[str]:
+    return (found[1] for found in re.finditer(r'^import\b.*?\bfrom "([^"]+)";$', script, re.MULTILINE))
+
+
+def test_the_page_refers_to_files_that_exist_and_to_nothing_else() -> None:
+    local = {reference.removeprefix("/console/") for reference in PAGE.references if not reference.startswith("#")}
+    assert all(reference.startswith(("/console/", "#")) for reference in PAGE.references)
+    assert local - {""} == set(FILES) - {"index.html"}
+    assert {reference[1:] for reference in PAGE.references if reference.startswith("#")} <= set(PAGE.ids)
+
+
+def test_all_files_of_the_directory_are_served() -> None:
+    assert sorted(load_assets()) == FILES
+
+
+def test_the_page_runs_nothing_inline() -> None:
+    assert PAGE.inline == []
+    assert INDEX.count("<script") == 1
+
+
+def test_the_ids_of_the_page_are_unique() -> None:
+    assert len(set(PAGE.ids)) == len(PAGE.ids)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_imports_its_neighbours_only(name: str) -> None:
+    script = (DIRECTORY / name).read_text()
+    imported = list(imports_of(script))
+    assert len(imported) == script.count("\nimport ")
+    assert {f"./{neighbour}" for neighbour in SCRIPTS} >= set(imported)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_has_no_way_to_make_markup_of_text(name: str) -> None:
+    script = (DIRECTORY / name).read_text()
+    assert [sink for sink in SINKS if sink in script] == []
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_uses_ids_that_the_page_has(name: str) -> None:
+    used = set(re.findall(r'byId\("([^"]+)"\)', (DIRECTORY / name).read_text()))
+    assert used <= set(PAGE.ids)
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    for name in FILES:
+        text = (DIRECTORY / name).read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")
+        assert re.findall(r"https?://\w[^\s\"')]*|url\(|@import", text) == []
+
+
+def test_the_events_that_the_page_listens_for_exist() -> None:
+    listed = re.search(r"const EVENT_TYPES = \[(.*?)\];", (DIRECTORY / "api.js").read_text(), re.DOTALL)
+    assert listed is not None
+    types = re.findall(r'"([^"]+)"', listed[1])
+    assert EventType.MESSAGE_CREATED in types
+    assert set(types) <= set(EventType)
