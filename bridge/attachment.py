@@ -29,6 +29,7 @@ from moltnet.protocol.attachment import (
     HelloReceived,
     PeerError,
     Reply,
+    Unreadable,
 )
 from moltnet.protocol.errors import ProtocolViolation
 from moltnet.protocol.frames import FrameCapabilities, Ready
@@ -45,8 +46,8 @@ class Attachment:
     ready: Ready
     _websocket: WebSocket
     _session: ClientSession
-    _arrived: trio.MemorySendChannel[Delivered]
-    _deliveries: trio.MemoryReceiveChannel[Delivered]
+    _arrived: trio.MemorySendChannel[Delivered | Unreadable]
+    _deliveries: trio.MemoryReceiveChannel[Delivered | Unreadable]
     _owed: set[str] = attrs.field(factory=set, init=False)
     """Delivered here and not settled. A server may end a session that ACKs anything else."""
     _loss: str | None = attrs.field(default=None, init=False)
@@ -54,7 +55,7 @@ class Attachment:
     def __aiter__(self) -> "Attachment":
         return self
 
-    async def __anext__(self) -> Delivered:
+    async def __anext__(self) -> Delivered | Unreadable:
         """The next delivery; the end after `leave`. Raises `ConnectionLost` when what had arrived is consumed."""
         try:
             delivery = await self._deliveries.receive()
@@ -97,7 +98,7 @@ class Attachment:
                     match item:
                         case Reply(text):
                             await self._websocket.send(text)
-                        case Delivered():
+                        case Delivered() | Unreadable():
                             await self._arrived.send(item)
                         case PeerError(text):
                             raise ConnectionLost(f"the server ended the attachment: {one_line(text)}")
@@ -106,8 +107,10 @@ class Attachment:
         except ConnectionLost as lost:
             self._lose(lost.reason)
         except ProtocolViolation as violation:
+            # Nothing can be settled any more; the iteration ends, and the connection with it, once the server was told.
+            self._loss = f"the server broke the protocol: {one_line(violation.answer)}"
             await _protest(self._websocket, self._session, violation)
-            self._lose(f"the server broke the protocol: {one_line(violation.answer)}")
+            self._arrived.close()
         except trio.ClosedResourceError:
             pass  # left while an event was handed over
 
@@ -147,7 +150,7 @@ async def open_attachment(
         if ready.agent_token:
             await keep_token(config, ready.agent_token)
         # As many as a server of ours sends before the first ACK, so that reading goes on, and PING is answered.
-        channel = trio.open_memory_channel[Delivered](DELIVERY_WINDOW_EVENTS)
+        channel = trio.open_memory_channel[Delivered | Unreadable](DELIVERY_WINDOW_EVENTS)
         attachment = Attachment(ready, websocket, session, *channel)
         with single_error():
             async with trio.open_nursery() as nursery:
@@ -170,7 +173,7 @@ async def _introduce(websocket: WebSocket, session: ClientSession) -> Ready:
                         await websocket.send(text)
                     case PeerError(text):
                         raise await _refusal(websocket, one_line(text))
-                    case Delivered():  # pragma: no cover - the session refuses events before READY
+                    case Delivered() | Unreadable():  # pragma: no cover - the session refuses events before READY
                         raise AssertionError(item)
     except ProtocolViolation as violation:
         await _protest(websocket, session, violation)

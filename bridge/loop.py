@@ -43,7 +43,7 @@ from bridge.status import AttachmentStatus
 from bridge.turns import TurnMaker
 from moltnet.backoff import backoff_delays
 from moltnet.log import get_logger
-from moltnet.protocol.attachment import Delivered
+from moltnet.protocol.attachment import Delivered, Unreadable
 from moltnet.protocol.events import Event, EventType
 
 log = get_logger("bridge.loop")
@@ -208,12 +208,24 @@ class _Link:
             self._attachment = attachment
             try:
                 async for delivery in attachment:
-                    await self._take(delivery, attachment, conversations)
+                    if isinstance(delivery, Unreadable):
+                        await self._skip(delivery, attachment)
+                    else:
+                        await self._take(delivery, attachment, conversations)
                     if conversations.is_full:
                         log.warning("too much waits, so the connection is left", waiting=self._status.waiting_wakes)
                         return
             finally:
                 self._attachment = None
+
+    async def _skip(self, event: Unreadable, attachment: Attachment) -> None:
+        """Pass over an event that only a newer bridge can read, and come to those behind it."""
+        log.warning("event skipped: it can't be read", cursor=event.cursor, reason=event.reason)
+        if self._ledger.is_fresh:
+            await self._ledger.begin(event.cursor, None)
+        else:
+            self._ledger.ignore(event.cursor)
+        await attachment.ack(event.cursor)
 
     async def _take(self, delivery: Delivered, attachment: Attachment, conversations: Conversations) -> None:
         """Decide what an event means to the agent. What wakes it is ACKed by its turn, everything else now."""

@@ -27,6 +27,7 @@ from moltnet.protocol.attachment import (
     Reply,
     ServerSession,
     State,
+    Unreadable,
 )
 from moltnet.protocol.errors import ProtocolMisuse, ProtocolViolation
 from moltnet.protocol.frames import (
@@ -280,6 +281,8 @@ class HonestPair:
                     self.to_server.append(text)
                 case PeerError(text):
                     self.errors.append(text)
+                case Unreadable():
+                    raise AssertionError(each)
 
     def finish(self) -> None:
         """Deliver what is on its way until nothing moves."""

@@ -79,24 +79,28 @@ class MoltnetAsgi:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
+        phase, failure = "startup", ""
         try:
             async with self.open() as app:
                 self.network = NetworkAsgi(app)
                 await send({"type": "lifespan.startup.complete"})
+                phase = "shutdown"
                 await receive()  # lifespan.shutdown
                 app.drain()
         except* (ConfigError, StorageError) as group:
-            reason = describe_error(group)
-            log.critical("the network can't be opened", reason=reason)
-            await send({"type": "lifespan.startup.failed", "message": reason})
-        else:
-            await send({"type": "lifespan.shutdown.complete"})
+            failure = describe_error(group)
         finally:
             self.network = None
+        if failure:
+            log.critical(f"{phase} failed", reason=failure)
+            await send({"type": f"lifespan.{phase}.failed", "message": failure})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
 
 
 @asynccontextmanager
 async def _open_from_environment() -> AsyncIterator[App]:
+    configure()  # what is wrong with the settings must show, too
     config = load_server_config(None, os.environ, Path.cwd())
     configure(format=config.log.format.value, level=config.log.level.value)
     for notice in config.notices:

@@ -147,7 +147,9 @@ class Subscription:
             published = self._broker.newest_seq
             records = self._broker.recent_after(self.seq, limit)
             if records is None:
-                records = await self._broker.store.events_after(self.seq, limit)
+                stored = await self._broker.store.events_after(self.seq, limit)
+                # A commit shows in the store before it is published, and only then is it known who may see it.
+                records = [record for record in stored if record.seq <= self._broker.newest_seq]
             if records:
                 self.seq = records[-1].seq
                 return records

@@ -4,6 +4,7 @@ A logger is structlog over the standard library: records pass through `logging`,
 other libraries, meet ours there. What to log is decided where it happens; metrics do not live here.
 """
 
+import functools
 import json
 import logging
 import math
@@ -61,6 +62,8 @@ _SECRET_VALUES: Final = (
     (re.compile(r"\b((?:access_)?token|password|secret)=[^\s&;\"']+", re.IGNORECASE), rf"\1={MASK}"),
     (re.compile(r"(\"(?:access_)?(?:token|password|secret|dsn)\"\s*:\s*)\"[^\"]*\"", re.IGNORECASE), rf'\1"{MASK}"'),
 )
+# Whatever one of the patterns matches holds one of these. Almost no text does, and one search is cheaper than five.
+_MAY_HOLD_A_SECRET: Final = re.compile(r"bearer|basic|magt_v1_|://|token|password|secret|dsn", re.IGNORECASE)
 
 
 def get_logger(component: str) -> structlog.stdlib.BoundLogger:
@@ -124,6 +127,8 @@ def mask_secrets(_logger: object, _method: str, event: MutableMapping[str, Any])
 
 def mask_text(text: str) -> str:
     """`text` without what looks like a credential: agent tokens, Authorization values, passwords in URLs and bodies."""
+    if not _MAY_HOLD_A_SECRET.search(text):
+        return text
     for pattern, replacement in _SECRET_VALUES:
         text = pattern.sub(replacement, text)
     return text
@@ -145,6 +150,7 @@ def _masked(key: str, value: object, depth: int = 0) -> object:
     return _clipped(mask_text(_as_text(value)), MAX_VALUE_CHARS)
 
 
+@functools.lru_cache(maxsize=1024)  # nearly all keys stand in the program's text, so there are few
 def _names_a_secret(key: str) -> bool:
     words = [word for word in re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()) if word]
     if not words or words[-1] in _HARMLESS_ENDINGS:
@@ -276,6 +282,8 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 def _printable(text: str) -> str:
     """`text` with control and invisible characters written out: a message cannot forge lines or steer the terminal."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 

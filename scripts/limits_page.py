@@ -29,10 +29,10 @@ _INTRODUCTION: Final = """\
 
 <!-- Written by `python -m scripts.limits_page` from the modules that are named below. -->
 
-Every queue, body, frame, page, process output and retry of Moltnet has a bound. Nearly all of them stand in the files
-below, each with its reason; those of listening sockets and of log lines are in `moltnet/serving.py` and
-`moltnet/log.py`. A limit without a reason stands below the one that it belongs to. "The reference" is the Go
-implementation of the same protocols, whose programs must be able to take part.
+Whatever can grow in Moltnet (queues, requests, frames, answers, the output of programs, files, tries) has a bound.
+Nearly all bounds stand in the files below, each with its reason; those of listening sockets and of log lines are in
+`moltnet/serving.py` and `moltnet/log.py`. A limit without a reason stands below the one that it belongs to. "The
+reference" is the Go implementation of the same protocols, whose programs must be able to take part.
 
 What of this can be configured is in [configuration.md](configuration.md) (`storage.event_retention`) and in
 [runtimes.md](runtimes.md) (`turn_seconds`); everything else is the same everywhere.

@@ -117,6 +117,19 @@ class TestReceiving:
         await log.commit(1)
         assert [record.seq for record in await log.broker.subscribe(0).receive()] == [1]
 
+    async def test_it_is_not_seen_either_by_a_reader_that_is_served_from_the_store(
+        self, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        """Who may see an event is decided by rooms and members that the server knows of when it publishes."""
+        log = Log()
+        await log.publish(3)
+        log.reopen()
+        late = await log.commit(2)
+        subscription = log.broker.subscribe(0)
+        assert await receive_all(subscription) == [1, 2, 3]
+        log.broker.publish(late)
+        assert await receive_all(subscription) == [4, 5]
+
     async def test_a_failing_store_is_the_readers_to_know_and_costs_it_nothing(self) -> None:
         log = Log()
         await log.publish(3)

@@ -38,7 +38,8 @@ from moltnet.log import configure
 from moltnet.protocol.messages import HUMAN, Actor, Part, PartKind, SendMessageRequest, Target, TargetKind
 
 MAX_ROUNDS: Final = 100
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Of a background job or of `nohup` these are to be ignored, and stay so.
+_OF_THE_TERMINAL: Final = (signal.SIGINT, signal.SIGHUP)
 _NEXT: Final = (
     ("moltnet demo --keep", "stay, and write to the two in the console yourself"),
     ("make run", "a network of your own, with its console, on port 8787"),
@@ -107,9 +108,9 @@ class Curtain:
     async def fall_on_signal(
         self, everything: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """The first signal cancels the play, a second one everything. A signal that we were told to ignore stays so."""
-        heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        with trio.open_signal_receiver(*heard) as signals:
+        """The first signal cancels the play, a second one everything."""
+        heard = [number for number in _OF_THE_TERMINAL if signal.getsignal(number) is not signal.SIG_IGN]
+        with trio.open_signal_receiver(signal.SIGTERM, *heard) as signals:
             task_status.started()
             async for number in signals:
                 if self.fallen_by:

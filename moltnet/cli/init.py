@@ -27,6 +27,7 @@ storage:
 rooms:
   - id: general
     name: General
+    members: [alpha]  # only members can be mentioned with @
 pairings: []
 """
 

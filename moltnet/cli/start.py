@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,10 +95,15 @@ def welcome(config: MoltnetConfig, urls: Sequence[str]) -> str:
             "  Watch everything as it happens:",
             f"    curl -N {url}/v1/events/stream",
             "  See two agents talk, in another terminal:",
-            "    moltnet demo",
+            f"    {_own_name()} demo",
         ]
     lines += ["", "  Ctrl-C stops it.", ""]
     return "\n".join(lines)
+
+
+def _own_name() -> str:
+    """This program as somebody in this directory would type it."""
+    return "moltnet" if shutil.which("moltnet") else os.path.relpath(sys.argv[0])
 
 
 def _reachable(url: str) -> str:

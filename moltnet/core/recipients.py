@@ -17,6 +17,8 @@ def mentioned(request: SendMessageRequest, directory: Directory, aliases: Aliase
     else:
         room = directory.room(request.target.room_id)
         members = () if room is None else room.members
-    if not members:
+    candidates = (*request.mentions, *mentions_in(request.parts))
+    # Most messages mention nobody, and reading the addresses of all members costs more than the rest of a send.
+    if not members or not candidates:
         return ()
-    return resolve_mentions((*request.mentions, *mentions_in(request.parts)), members, directory.network_id, aliases)
+    return resolve_mentions(candidates, members, directory.network_id, aliases)

@@ -21,6 +21,7 @@ from typing import ClassVar, Generic, TypeVar
 
 import attrs
 
+from moltnet.protocol.codec import DecodeError, structure
 from moltnet.protocol.errors import ProtocolMisuse, ProtocolViolation
 from moltnet.protocol.events import Event
 from moltnet.protocol.frames import (
@@ -110,8 +111,19 @@ class Delivered:
     event: Event
 
 
+@attrs.frozen
+class Unreadable:
+    """One event that is none of ours, perhaps of a newer server; ``reason`` says what is wrong.
+
+    It must be ACKed all the same, or it comes again for ever.
+    """
+
+    cursor: str
+    reason: str
+
+
 ServerInput = Identified | Acked | Reply | PeerError
-ClientInput = HelloReceived | Attached | Delivered | Reply | PeerError
+ClientInput = HelloReceived | Attached | Delivered | Unreadable | Reply | PeerError
 Input = TypeVar("Input")
 
 
@@ -390,4 +402,7 @@ class ClientSession(_Session[ClientInput]):
         if len(self._unacked) == MAX_CLIENT_UNACKED_EVENTS:
             raise ProtocolViolation(f"{MAX_CLIENT_UNACKED_EVENTS} events wait for their ACK", close_code=1013)
         self._unacked[frame.cursor] = None
-        return (Delivered(frame.cursor, frame.event),)
+        try:
+            return (Delivered(frame.cursor, structure(frame.event, Event)),)
+        except DecodeError as error:
+            return (Unreadable(frame.cursor, str(error)[:MAX_ERROR_CHARACTERS]),)

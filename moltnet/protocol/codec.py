@@ -240,4 +240,5 @@ def unstructure(value: object) -> Any:
 
 def encode(value: object) -> bytes:
     """A value to compact JSON."""
-    return orjson.dumps(unstructure(value))
+    # A copy: orjson's own result keeps the 4 KiB that it was written into, for as long as it lives.
+    return bytes(memoryview(orjson.dumps(unstructure(value))))

@@ -10,7 +10,6 @@ import attrs
 
 from moltnet.protocol.codec import DecodeError, Problem, encode, parse_json, structure, wire
 from moltnet.protocol.errors import ProtocolViolation
-from moltnet.protocol.events import Event
 from moltnet.protocol.limits import MAX_ERROR_CHARACTERS, MAX_QUOTED_CHARACTERS
 from moltnet.protocol.messages import Actor
 from moltnet.protocol.network import ATTACH_PROTOCOL
@@ -62,7 +61,8 @@ class EventFrame:
     OP: ClassVar[str] = "EVENT"
     network_id: str = ""
     cursor: str = ""
-    event: Event | None = None
+    # As it came: one that a client can't read must not cost it the session, so the session reads it.
+    event: dict[str, Any] | None = None
     version: str = ""
     capabilities: FrameCapabilities = attrs.field(default=FrameCapabilities(), metadata=wire(always=True))
 

@@ -143,6 +143,22 @@ class TestCursors:
             await post_texts(app, "after")
             assert await client.next_texts(1) == ["after"]
 
+    async def test_ready_tells_where_the_session_stands(self, autojump_clock: MockClock) -> None:
+        """So who is killed before the first event knows where to go on."""
+        async with open_test_app() as app:
+            await post_texts(app, "before")
+            async with open_wire(app) as wire:
+                first = await attach(wire, "alpha")
+                assert first.ready.cursor == (await app.context.store.event_bounds()).newest_id
+                await wire.hang_up(1006)
+            await post_texts(app, "while away")
+            async with open_wire(app) as wire:
+                again = await attach(wire, "alpha", cursor=first.ready.cursor)
+                assert again.ready.cursor == first.ready.cursor
+                assert await again.next_texts(1) == ["while away"]
+            async with open_wire(app) as wire:
+                assert (await attach(wire, "alpha", cursor="evt_unknown")).ready.cursor == ""
+
     async def test_who_comes_back_gets_what_it_missed_once(self, autojump_clock: MockClock) -> None:
         async with open_test_app() as app:
             async with open_wire(app) as wire:

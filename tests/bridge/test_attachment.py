@@ -26,7 +26,8 @@ def claiming(config: AttachmentConfig, token_path: Path) -> AttachmentConfig:
 
 
 async def take(attachment: Attachment, count: int) -> list[Delivered]:
-    return [await anext(attachment) for _ in range(count)]
+    taken = [await anext(attachment) for _ in range(count)]
+    return [delivery for delivery in taken if isinstance(delivery, Delivered)]
 
 
 async def test_the_client_says_who_it_is_and_from_where_on(server: AttachServer, config: AttachmentConfig) -> None:

@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from bridge.status import AttachmentState, AttachmentStatus
+from tests.expected_errors import ExpectedErrors
 
 
 @attrs.define
@@ -16,7 +17,7 @@ class Clock:
         return self.now
 
 
-def test_a_status_says_what_an_attachment_does_since_when_and_until_when() -> None:
+def test_a_status_says_what_an_attachment_does_since_when_and_until_when(expected_errors: ExpectedErrors) -> None:
     status = AttachmentStatus("alpha", "net", clock := Clock())
     assert (status.state, status.since) == (AttachmentState.CONNECTING, None)
     status.attached()
@@ -29,6 +30,7 @@ def test_a_status_says_what_an_attachment_does_since_when_and_until_when() -> No
     assert status.last_error == "closed with 1012"
     status.parked("invalid token", 300.0)
     assert (status.state, status.retry_at, status.last_error) == (AttachmentState.PARKED, 412.5, "invalid token")
+    expected_errors.take("parked")
 
 
 def levels(caplog: pytest.LogCaptureFixture) -> list[str]:

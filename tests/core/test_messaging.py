@@ -182,6 +182,14 @@ class TestDirectConversations:
             page = decode(await direct_messages(app.context, "d1", EVERYTHING, PageRequest()), MessagePage)
             assert page.messages[0].target.participant_ids == ("alpha", "beta")
 
+    async def test_they_do_not_grow_without_end(self) -> None:
+        async with open_test_app() as app:
+            everybody = [f"agent-{number}" for number in range(limits.MAX_PARTICIPANTS - 1)]
+            await post(app, direct_message("d1", "alpha", *everybody))
+            refused = await refusal(app, direct_message("d1", "alpha", "one-too-many"))
+            assert isinstance(refused, Invalid)
+            assert "use a room" in refused.message
+
     async def test_they_can_be_switched_off(self) -> None:
         async with open_test_app(network_config(direct_messages=False)) as app:
             refused = await refusal(app, direct_message("d1", "alpha", "beta"))

@@ -61,12 +61,16 @@ class Program:
 
 @asynccontextmanager
 async def running(
-    *arguments: str | Path, directory: Path, log_path: Path, environment: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    directory: Path,
+    log_path: Path,
+    environment: Mapping[str, str] | None = None,
+    program: Path = MOLTNET,
 ) -> AsyncIterator[Program]:
     """Run `moltnet ARGUMENTS` in `directory`; killed, if it still runs, when the block is left."""
     with log_path.open("ab") as log:
         process = await trio.lowlevel.open_process(
-            [str(MOLTNET), *map(str, arguments)],
+            [str(program), *map(str, arguments)],
             cwd=directory,
             env={**os.environ, "PATH": f"{MOLTNET.parent}:{os.environ['PATH']}", **(environment or {})},
             stdin=subprocess.DEVNULL,

@@ -133,9 +133,7 @@ def write_node(directory: Path, server: Server, token: str, agent: str = "alpha"
 
 
 def with_codex() -> dict[str, str]:
-    codex = find_codex()
-    assert codex is not None, "the real Codex CLI is missing: run `make runtimes`"
-    return {"PATH": f"{codex.parent}:{MOLTNET.parent}:{os.environ['PATH']}"}
+    return {"PATH": f"{find_codex().parent}:{MOLTNET.parent}:{os.environ['PATH']}"}
 
 
 def moltnet(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@ So a test may set the clock, or hang up at a chosen moment.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import attrs
@@ -84,9 +84,13 @@ async def open_exchange(
         "extensions": {},
     }
 
+    async def send(message: Message) -> None:
+        with suppress(trio.BrokenResourceError):  # what is sent to a peer that is gone is dropped, as servers do
+            await to_test.send(message)
+
     async def run() -> None:
         try:
-            await quart(scope, from_test.receive, to_test.send)  # type: ignore[arg-type]  # plain mappings
+            await quart(scope, from_test.receive, send)  # type: ignore[arg-type]  # plain mappings
         finally:
             to_test.close()
             exchange.ended.set()
@@ -98,5 +102,6 @@ async def open_exchange(
         try:
             yield exchange
         finally:
-            exchange.hang_up()
+            with suppress(trio.BrokenResourceError):  # it has returned already
+                exchange.hang_up()
             from_app.close()

@@ -10,13 +10,18 @@ from pathlib import Path
 FAKE_KEY_NAME = "FAKE_API_KEY"
 """Codex does not call the provider unless this variable holds something; pass it through the runtime's `env`."""
 
-_RUNTIMES = Path(__file__).parents[2] / ".cache" / "runtimes"
+_RUNTIMES = Path(os.environ.get("MOLTNET_TEST_RUNTIMES") or Path(__file__).parents[2] / ".cache" / "runtimes")
 
 
-def find_codex() -> Path | None:
-    """The native program that `scripts/install-test-runtimes` fetched, or None."""
-    codex = Path(os.environ.get("MOLTNET_TEST_RUNTIMES") or _RUNTIMES, "codex", "bin", "codex")
-    return codex if codex.exists() else None
+def find_codex() -> Path:
+    """The native program that `make runtimes` fetched; npm's wrapper around it would only add Node.
+
+    Raises `FileNotFoundError` if it is not there: a test that needs it fails, it is never passed over.
+    """
+    codex = _RUNTIMES / "codex" / "bin" / "codex"
+    if not codex.exists():
+        raise FileNotFoundError(f"the real Codex CLI is missing at {codex}: run `make runtimes`")
+    return codex
 
 
 def write_codex_home(directory: Path, model_base_url: str) -> None:

@@ -3,7 +3,7 @@
 What talks to it: `http_client` (HTTP and events), `attach_client` (attachments), `room_message` and its siblings here.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -216,3 +216,10 @@ async def event_types(app: App) -> list[str]:
     """The types of all events in the log, in order, once everything that was reported so far is in it."""
     await trio.testing.wait_all_tasks_blocked()
     return [record.type for record in await app.context.store.events_after(0, 10_000)]
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Look again and again, for what nobody tells us: a socket lies in between."""
+    with trio.fail_after(30):
+        while not condition():  # noqa: ASYNC110 - see above
+            await trio.sleep(0.001)

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from fuzz.frames import EVENT, NETWORK
-from moltnet.protocol.attachment import Delivered, HelloReceived, PeerError, ServerSession, State
+from moltnet.protocol.attachment import Delivered, HelloReceived, PeerError, ServerSession, State, Unreadable
 from moltnet.protocol.codec import decode
 from moltnet.protocol.errors import ProtocolMisuse, ProtocolViolation
 from moltnet.protocol.events import Event
@@ -16,6 +16,7 @@ from moltnet.protocol.limits import (
     HELLO_SECONDS,
     IDENTIFY_SECONDS,
     MAX_CLIENT_UNACKED_EVENTS,
+    MAX_ERROR_CHARACTERS,
     MAX_HEARTBEAT_MS,
     PING_SECONDS,
     READ_IDLE_SECONDS,
@@ -65,9 +66,30 @@ def test_an_event_without_cursor_or_content_is_refused(text: str) -> None:
     assert refusal(attached_client(), text) == "attachment EVENT needs a cursor and an event"
 
 
-def test_an_event_that_is_not_one_is_refused_with_the_place() -> None:
-    answer = refusal(attached_client(), frame("EVENT", cursor="evt_1", event={"id": 5}))
-    assert "$.event.id: must be a string, not an integer" in answer
+def test_an_event_that_cannot_be_read_is_told_with_the_place_and_acked_like_any_other() -> None:
+    client = attached_client()
+    (unreadable,) = client.receive_text(frame("EVENT", cursor="evt_1", event={"id": 5}), 0.0)
+    assert isinstance(unreadable, Unreadable)
+    assert unreadable.cursor == "evt_1"
+    assert "$.id: must be a string, not an integer" in unreadable.reason
+    assert client.receive_text(frame("EVENT", cursor="evt_1", event={"id": 5}), 0.0) == ()
+    assert json.loads(client.ack("evt_1"))["cursor"] == "evt_1"
+    assert client.receive_text(event_frame("evt_2"), 0.0) == (Delivered("evt_2", decode(EVENT, Event)),)
+
+
+def test_what_is_said_of_an_unreadable_event_does_not_grow_with_it() -> None:
+    text = frame("EVENT", cursor="evt_1", event={**json.loads(EVENT), "message": {"parts": [1] * 100_000}})
+    (unreadable,) = attached_client().receive_text(text, 0.0)
+    assert isinstance(unreadable, Unreadable)
+    assert 0 < len(unreadable.reason) <= MAX_ERROR_CHARACTERS
+
+
+def test_an_event_with_a_value_that_came_later_is_not_refused() -> None:
+    room = {"id": "general", "network_id": NETWORK, "name": "General", "visibility": "by-invitation"}
+    event = {**json.loads(EVENT), "type": "room.created", "room": room}
+    (unreadable,) = attached_client().receive_text(frame("EVENT", cursor="evt_1", event=event), 0.0)
+    assert isinstance(unreadable, Unreadable)
+    assert "$.room.visibility" in unreadable.reason
 
 
 def test_events_of_kinds_that_came_later_are_delivered() -> None:

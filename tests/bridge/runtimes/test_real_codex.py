@@ -29,10 +29,7 @@ from tests.fakes.model_server import (
 )
 from tests.fakes.process_watch import ProcessWatch
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(find_codex() is None, reason="codex is not installed: scripts/install-test-runtimes"),
-]
+pytestmark = pytest.mark.slow
 
 ROOM = Conversation("net", TargetKind.ROOM, "general")
 ROOM_KEY = "agent:agent-1:net:room:general"
