@@ -114,6 +114,8 @@ def configure(*, format: LogFormat = "console", level: str = "info", stream: Tex
         root.removeHandler(existing)
     root.addHandler(handler)
     root.setLevel(number)
+    # It tells of every frame at level debug, token and text included.
+    logging.getLogger("trio-websocket").setLevel(max(number, logging.INFO))
 
 
 class _ConfiguredHandler(logging.StreamHandler[TextIO]):

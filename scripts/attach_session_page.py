@@ -58,6 +58,8 @@ _RULES: Final = f"""\
 - Acknowledging an event again is harmless: the server remembers the newest {MAX_SETTLED_CURSORS} acknowledged cursors.
   An ACK of an older one, or of an event that it never sent, is refused with `unexpected ACK cursor`.
 - Our client holds at most {MAX_CLIENT_UNACKED_EVENTS} unacknowledged events, whatever the window of the server.
+- An event that only a newer client could read is acknowledged like any other, with a warning. Otherwise it would come
+  again for ever, and nothing behind it would be reached.
 - Who lost the connection attaches again with the cursor of the last acknowledged event, and misses nothing within the
   retention.
 

@@ -16,6 +16,7 @@ from moltnet.config.files import discover, read_config_file
 from moltnet.config.problems import ROOT, ConfigError, Problem
 from moltnet.config.server import CONFIG_NAMES as SERVER_NAMES
 from moltnet.config.server import load_server_config
+from moltnet.storage.factory import AVAILABLE_KINDS
 
 CONFIG_EXIT_CODE: Final = 2
 
@@ -73,6 +74,12 @@ def config_files(path: Path, cwd: Path) -> dict[Path, ConfigKind]:
     return found
 
 
+def _unavailable_storage(kind: str) -> tuple[str, ...]:
+    if kind in AVAILABLE_KINDS:
+        return ()
+    return (f"storage.kind {kind} is not available in this version; {', '.join(AVAILABLE_KINDS)} are",)
+
+
 def check_file(path: Path, kind: ConfigKind, environ: Mapping[str, str], cwd: Path) -> Validated:
     """Load one file with all of its rules. Raises ``ConfigError`` with everything that is wrong."""
     from bridge.config import load_bridge_config
@@ -82,7 +89,8 @@ def check_file(path: Path, kind: ConfigKind, environ: Mapping[str, str], cwd: Pa
     match kind:
         case ConfigKind.SERVER:
             # The file by itself: what today's environment would change is not what will be deployed.
-            notices = load_server_config(path, environ, cwd, overrides=False).notices
+            server = load_server_config(path, environ, cwd, overrides=False)
+            notices = (*server.notices, *_unavailable_storage(server.storage.kind))
         case ConfigKind.NODE:
             load_node_config(path, environ, cwd)
         case ConfigKind.BRIDGE:

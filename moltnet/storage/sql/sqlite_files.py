@@ -65,7 +65,7 @@ def database_lock(path: Path) -> Iterator[None]:
             holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
             raise StoreInUse(
                 f"{path} is in use by {f'process {holder}' if holder else 'another process'}: an SQLite database "
-                "serves one server process; stop the other one, or use PostgreSQL to run several"
+                "serves one server process; stop the other one first"
             ) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

@@ -84,7 +84,7 @@ async def test_missing_directories_are_made_for_the_owner_only(tmp_path: Path) -
 
 async def test_a_second_server_on_the_same_database_is_refused_and_told_who_has_it(path: Path) -> None:
     async with open_sqlite(path, NETWORK) as store:
-        with pytest.raises(StoreInUse, match=f"in use by process {os.getpid()}: .*PostgreSQL"):
+        with pytest.raises(StoreInUse, match=f"in use by process {os.getpid()}: .*stop the other one"):
             async with open_sqlite(path, NETWORK):
                 pass
         await store.commit([create_room()])
