@@ -5,7 +5,7 @@ The lifespan opens the network and holds it open; HTTP goes to Quart, ``/v1/atta
 
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from moltnet.storage.store import StorageError
 
 log = get_logger("server")
 ATTACH_PATH = "/v1/attach"
+_NOWHERE = "/*"
 OpenApp = Callable[[], AbstractAsyncContextManager[App]]
 
 
@@ -54,12 +55,11 @@ def _with_path(scope: Message) -> Message:
     target: str = scope["path"]
     if target.startswith("/"):
         return scope
-    try:
-        path = urlsplit(target).path
-    except ValueError:
-        path = target
-    # A request to a proxy names the whole URL. Any other target leads to no route.
-    return {**scope, "path": path if path.startswith("/") else f"/{path}"}
+    path = ""
+    with suppress(ValueError):
+        url = urlsplit(target)  # a request to a proxy names all of it
+        path = url.path or "/" if url.scheme in ("http", "https") else ""
+    return {**scope, "path": path if path.startswith("/") else _NOWHERE}
 
 
 @attrs.define(eq=False)

@@ -11,6 +11,7 @@ and everything of it ends soon after its peer::
 What is said over it is decided by the application (``moltnet.asgi``).
 """
 
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -23,7 +24,7 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
+from hypercorn.typing import ConnectionState, H11SendableEvent
 from hypercorn.utils import parse_socket_addr
 from wsproto.utilities import LocalProtocolError
 
@@ -90,8 +91,25 @@ class Connections:
 class _Http1(H11Protocol):
     """HTTP/1.1 and nothing else: an upgrade to HTTP/2 that a client offers is not taken, as RFC 9110 §7.8 allows."""
 
+    _head: bytes = b""
+
     async def _check_protocol(self, event: h11.Request) -> None:
         pass
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        """The head of an answer waits for what follows it, as ASGI wants it, so that both leave in one write."""
+        try:
+            data = self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state is not h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response):
+            self._head = data
+            return
+        data, self._head = self._head + data, b""
+        if data:
+            await self.send(RawData(data))
 
 
 @attrs.define(eq=False)
@@ -207,7 +225,7 @@ class Connection:
     async def _write(self, data: bytes) -> None:
         """Send all, as long as the peer takes some of it now and then. What a peer that is gone is sent is dropped."""
         async with self._writing:
-            for start in range(0, len(data), limits.WRITE_BYTES):
+            for start in range(self._write_now(data), len(data), limits.WRITE_BYTES):
                 if self._broken:
                     return
                 try:
@@ -217,6 +235,15 @@ class Connection:
                 except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
                     self._broken = True
                     self._reading.cancel(reason="the peer is gone")
+
+    def _write_now(self, data: bytes) -> int:
+        """How many bytes the kernel has taken at once: nearly always all, and then nothing has to be waited for."""
+        if self._broken:
+            return 0
+        try:
+            return os.write(self._stream.socket.fileno(), data)
+        except OSError:
+            return 0  # full or broken: whoever waits for it will see which
 
     def _set_idle(self, idle: bool) -> None:
         self._idle = idle

@@ -323,6 +323,15 @@ class TestSlowReaders:
             assert trio.current_time() - began <= limits.READ_IDLE_SECONDS + limits.CLOSE_SECONDS
             assert len(app.gateway.registry) == 0
 
+    async def test_a_flood_whose_answers_nobody_reads_ends_at_the_limit(self, autojump_clock: MockClock) -> None:
+        async with open_test_app() as app, open_wire(app, frames=1) as wire:
+            await attach(wire, "alpha")
+            began = trio.current_time()
+            for _ in range(1000):
+                await wire.send(frame("PING"))
+            await wire.ended.wait()
+            assert trio.current_time() - began <= limits.READ_IDLE_SECONDS + limits.CLOSE_SECONDS
+
 
 class TestHeartbeat:
     async def test_ping_comes_every_two_and_a_half_seconds(self, autojump_clock: MockClock) -> None:

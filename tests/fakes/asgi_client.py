@@ -13,7 +13,7 @@ import trio
 from quart_trio import QuartTrio
 
 from moltnet.app import App
-from moltnet.http.api import make_api
+from moltnet.asgi import NetworkAsgi
 from moltnet.protocol.codec import unstructure
 
 Message = dict[str, Any]
@@ -62,7 +62,7 @@ async def open_exchange(
 
     `chunks` is how many messages of the application are taken before it has to wait for the test.
     """
-    quart = app if isinstance(app, QuartTrio) else make_api(app)
+    asgi = app if isinstance(app, QuartTrio) else NetworkAsgi(app)
     to_app, from_test = trio.open_memory_channel[Message](10)
     to_test, from_app = trio.open_memory_channel[Message](chunks)
     exchange = AsgiExchange(to_app, from_app)
@@ -90,7 +90,7 @@ async def open_exchange(
 
     async def run() -> None:
         try:
-            await quart(scope, from_test.receive, send)  # type: ignore[arg-type]  # plain mappings
+            await asgi(scope, from_test.receive, send)  # type: ignore[arg-type]  # plain mappings
         finally:
             to_test.close()
             exchange.ended.set()

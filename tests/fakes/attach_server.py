@@ -101,7 +101,7 @@ class Peer:
     close_code: int | None = None
     """How the client, or we, closed; none while it is open or if it was only cut."""
     gone: trio.Event = attrs.field(factory=trio.Event)
-    """The client's socket is closed."""
+    """The socket is closed, by the client or after its goodbye."""
 
     async def hello(self) -> None:
         self.websocket = await self.request.accept()
@@ -278,10 +278,15 @@ async def _handle(server: AttachServer, stream: trio.SocketStream) -> None:
             server.note_change()
             return
         async with trio.open_nursery() as nursery:
-            replayed = _Replayed(stream, head)
-            proposal = await wrap_server_stream(nursery, replayed)
+            gone = trio.Event()
+
+            def end() -> None:
+                gone.set()
+                server.note_change()
+
+            proposal = await wrap_server_stream(nursery, _Replayed(stream, head, end))
             session = ServerSession("net", now=trio.current_time())
-            peer = Peer(server, proposal, headers, path, stream, session, gone=replayed.ended)
+            peer = Peer(server, proposal, headers, path, stream, session, gone=gone)
             server.peers.append(peer)
             server.note_change()
             script = server.scripts.popleft() if server.scripts else serve
@@ -318,11 +323,11 @@ async def _read_request(stream: trio.SocketStream) -> tuple[bytes, h11.Request, 
 
 @attrs.define(eq=False)
 class _Replayed(trio.abc.Stream):
-    """A stream whose first bytes were read before and are given again."""
+    """A stream whose first bytes were read before and are given again. Tells when nothing more can come."""
 
     _stream: trio.SocketStream
     _first: bytes
-    ended: trio.Event = attrs.field(factory=trio.Event)
+    _end: Callable[[], None]
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         data: bytes | bytearray
@@ -331,7 +336,7 @@ class _Replayed(trio.abc.Stream):
             data = data or await self._stream.receive_some(max_bytes)
         finally:
             if not data:
-                self.ended.set()
+                self._end()
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -341,4 +346,5 @@ class _Replayed(trio.abc.Stream):
         await self._stream.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
+        self._end()
         await self._stream.aclose()

@@ -9,7 +9,7 @@ from moltnet.config.settings import AuthMode, Registration
 from moltnet.protocol import limits
 from moltnet.protocol.events import EventType
 from tests.fakes.attach_client import attach, frame, open_websocket_wire, read_until_closed
-from tests.fakes.http_client import HttpAnswer, http_client
+from tests.fakes.http_client import HttpAnswer, http_client, open_connection
 from tests.fakes.network import (
     TestServer,
     event_types,
@@ -91,6 +91,17 @@ class TestTheUpgrade:
             headers = {"Sec-WebSocket-Protocol": "moltnet.attach.v1"}
             async with open_websocket_wire(server.url, headers=headers) as wire:
                 assert wire.connection.subprotocol is None
+
+    async def test_compression_is_never_agreed_on(self) -> None:
+        async with open_test_server() as server, open_connection(server.url) as connection:
+            fields = {"Host": "lab.test", **UPGRADE, "Sec-WebSocket-Extensions": "permessage-deflate"}
+            head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+            await connection.stream.send_all(f"GET /v1/attach HTTP/1.1\r\n{head}\r\n".encode())
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                answer += bytes(await connection.stream.receive_some())
+            assert answer.startswith(b"HTTP/1.1 101")
+            assert b"extensions" not in answer.lower()
 
     async def test_without_an_upgrade_the_route_says_what_it_takes(self) -> None:
         async with open_test_server() as server:

@@ -184,13 +184,13 @@ class TestCredentials:
             {"Authorization": "Bearer magt_v1_" + "a" * 43},
         ],
     )
-    @pytest.mark.parametrize("target", ["/v1/network", "/v1/rooms", "/v1/events/stream", "/v1/agents", "/v1/dms"])
-    async def test_a_bad_one_never_counts_as_none(self, headers: Mapping[str, str], target: str) -> None:
+    async def test_a_bad_one_never_counts_as_none(self, headers: Mapping[str, str]) -> None:
         config = network_config(mode=AuthMode.OPEN, tokens=TOKENS)
         async with open_test_server(config) as server:
-            answer = await http_client(server).request("GET", target, headers=headers)
-            assert (answer.status, answer.code) == (401, "invalid_token")
-            assert "nonsense" not in answer.body.decode()
+            for target in ("/v1/network", "/v1/rooms", "/v1/events/stream", "/v1/agents", "/v1/dms"):
+                answer = await http_client(server).request("GET", target, headers=headers)
+                assert (answer.status, answer.code) == (401, "invalid_token")
+                assert "nonsense" not in answer.body.decode()
 
     async def test_it_counts_in_the_header_only(self) -> None:
         config = network_config(mode=AuthMode.BEARER, tokens=TOKENS)

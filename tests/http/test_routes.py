@@ -273,28 +273,25 @@ async def test_a_wrong_method_is_told_the_right_ones(method: str, target: str, a
         assert (answer.status, answer.code, answer.headers["allow"]) == (405, "method_not_allowed", allow)
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "/v1",
-        "/v1/",
-        "/v2/rooms",
-        "/v1/rooms/",
-        "//v1/rooms",
-        "/v1//rooms",
-        "/v1/../v1/rooms",
-        "/V1/rooms",
-        "/v1/rooms/a/b/c",
-        "/v1/agents/",
-        "/v1/nothing",
-    ],
-)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_an_unknown_route_is_not_found_whatever_the_method(method: str, target: str) -> None:
+async def test_an_unknown_route_is_not_found_whatever_the_method(method: str) -> None:
     async with open_test_server() as server:
-        answer = await http_client(server).request(method, target)
-        assert (answer.status, answer.code) == (404, "unknown_route")
-        assert answer.headers["content-type"] == "application/json"
+        for target in (
+            "/v1",
+            "/v1/",
+            "/v2/rooms",
+            "/v1/rooms/",
+            "//v1/rooms",
+            "/v1//rooms",
+            "/v1/../v1/rooms",
+            "/V1/rooms",
+            "/v1/rooms/a/b/c",
+            "/v1/agents/",
+            "/v1/nothing",
+        ):
+            answer = await http_client(server).request(method, target, room_message())
+            assert (target, answer.status, answer.code) == (target, 404, "unknown_route")
+            assert answer.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize(
