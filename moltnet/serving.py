@@ -10,10 +10,11 @@ connection ends no other, attachments and streams are told goodbye before connec
 reading holds nothing up.
 """
 
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import trio
@@ -42,6 +43,18 @@ KEEP_ALIVE_REQUESTS = 1_000_000_000
 
 class CannotListen(Exception):
     """The address is in use, or not ours to use."""
+
+
+def allow_many_connections() -> int:
+    """Raise this process's limit of open files as far as the system lets us; returns what it then is.
+
+    Each connection takes one. The usual soft limit of 1024 protects programs that use ``select``, which we don't.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems say "no limit" and do not mean it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return allowed
 
 
 def open_sockets(address: ListenAddress) -> list[socket.socket]:

@@ -16,7 +16,7 @@ from moltnet.config.problems import ConfigError
 from moltnet.config.server import load_server_config
 from moltnet.config.settings import AuthMode, MoltnetConfig
 from moltnet.log import configure, get_logger
-from moltnet.serving import CannotListen, open_sockets, serve, stop_on_signals
+from moltnet.serving import CannotListen, allow_many_connections, open_sockets, serve, stop_on_signals
 from moltnet.storage.store import StorageError
 
 log = get_logger("server")
@@ -56,6 +56,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 async def _run(config: MoltnetConfig) -> None:
     async with stop_on_signals() as stop, open_app(config) as app, trio.open_nursery() as nursery:
+        allow_many_connections()
         sockets = open_sockets(config.server.listen_addr)
         # What exists now lives as long as the process; fewer passes over it keep pauses short.
         gc.collect()

@@ -16,7 +16,7 @@ from moltnet.protocol import limits
 from moltnet.protocol.agents import AgentRegistration, AgentSummary, RegisterAgentRequest, agent_id_from_name
 from moltnet.protocol.codec import Problem
 from moltnet.protocol.errors import ErrorCode
-from moltnet.protocol.identity import agent_fqid, parse_address
+from moltnet.protocol.identity import agent_fqid, is_qualified, parse_address
 from moltnet.protocol.ids import AgentId, RoomId, id_problem, new_actor_uid, new_uuid
 from moltnet.protocol.pages import AgentPage, PageRequest
 from moltnet.storage.commands import AgentOwned, AgentStored, RegisterAgent
@@ -48,8 +48,12 @@ async def claim_agent(
 ) -> tuple[AgentRegistration, bool]:
     """Register ``agent_id`` for the caller's credential, minting one for a caller that has none on an open network.
 
-    Raises ``Invalid`` for a name that is too long, ``Conflict`` if the id belongs to another credential.
+    Raises ``Invalid`` for an id with a colon and a name that is too long, ``Conflict`` if the id belongs to another
+    credential.
     """
+    if is_qualified(agent_id):
+        # Everywhere else such an id means an agent of another network.
+        raise Invalid.from_problems([Problem("$.requested_agent_id", "must not hold a colon")])
     if len(name) > limits.MAX_NAME_CHARACTERS:
         raise Invalid.from_problems([Problem("$.name", f"must be {limits.MAX_NAME_CHARACTERS} characters or fewer")])
     token, key = "", claims.key

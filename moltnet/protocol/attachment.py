@@ -21,6 +21,7 @@ from typing import ClassVar, Generic, TypeVar
 
 import attrs
 
+from moltnet.protocol import limits
 from moltnet.protocol.codec import DecodeError, structure
 from moltnet.protocol.errors import ProtocolMisuse, ProtocolViolation
 from moltnet.protocol.events import Event
@@ -40,22 +41,6 @@ from moltnet.protocol.frames import (
     version_problem,
 )
 from moltnet.protocol.ids import id_problem
-from moltnet.protocol.limits import (
-    DELIVERY_WINDOW_EVENTS,
-    FALLBACK_HEARTBEAT_MS,
-    HEARTBEAT_INTERVAL_MS,
-    HELLO_SECONDS,
-    IDENTIFY_SECONDS,
-    MAX_CLIENT_UNACKED_EVENTS,
-    MAX_ERROR_CHARACTERS,
-    MAX_FRAME_BYTES,
-    MAX_HEARTBEAT_MS,
-    MAX_ID_CHARACTERS,
-    MAX_QUOTED_CHARACTERS,
-    MAX_SETTLED_CURSORS,
-    PING_SECONDS,
-    READ_IDLE_SECONDS,
-)
 from moltnet.protocol.messages import AGENT, Actor
 from moltnet.protocol.transitions import TRANSITIONS, Refusal, Role
 from moltnet.protocol.transitions import State as State
@@ -139,7 +124,7 @@ class _Session(ABC, Generic[Input]):
     state: State = attrs.field(default=State.GREETING, init=False)
     read_deadline: float = attrs.field(init=False)
     """When the peer has been silent for too long. Every frame that is taken moves it."""
-    _idle_seconds: float = attrs.field(default=READ_IDLE_SECONDS, init=False)
+    _idle_seconds: float = attrs.field(default=limits.READ_IDLE_SECONDS, init=False)
 
     @read_deadline.default
     def _first_deadline(self) -> float:
@@ -171,7 +156,7 @@ class _Session(ABC, Generic[Input]):
 
     def error(self, text: str) -> str:
         """End the session, from any state: the ERROR frame that tells the peer why."""
-        return self._send(ErrorFrame(error=text[:MAX_ERROR_CHARACTERS]))
+        return self._send(ErrorFrame(error=text[: limits.MAX_ERROR_CHARACTERS]))
 
     @abstractmethod
     def _take(self, frame: Frame) -> tuple[Input, ...]:
@@ -193,14 +178,14 @@ def _read_frame(text: str | bytes) -> Frame:
     if isinstance(text, bytes):
         raise ProtocolViolation("attachment protocol only accepts text JSON frames")
     # A character takes one to four bytes, so short texts need no counting.
-    if len(text) * 4 > MAX_FRAME_BYTES and len(text.encode(errors="surrogatepass")) > MAX_FRAME_BYTES:
-        raise ProtocolViolation(f"attachment frame must be {MAX_FRAME_BYTES} bytes or fewer", close_code=1009)
+    if len(text) * 4 > limits.MAX_FRAME_BYTES and len(text.encode(errors="surrogatepass")) > limits.MAX_FRAME_BYTES:
+        raise ProtocolViolation(f"attachment frame must be {limits.MAX_FRAME_BYTES} bytes or fewer", close_code=1009)
     return parse_frame(text)
 
 
 def _check_network(claimed: str, expected: str) -> None:
     if claimed != expected:
-        quoted = claimed[:MAX_QUOTED_CHARACTERS]
+        quoted = claimed[: limits.MAX_QUOTED_CHARACTERS]
         raise ProtocolViolation(f'attachment network_id "{quoted}" does not match "{expected}"')
 
 
@@ -215,9 +200,11 @@ class ServerSession(_Session[ServerInput]):
     """
 
     ROLE: ClassVar[Role] = Role.SERVER
-    FIRST_FRAME_SECONDS: ClassVar[float] = IDENTIFY_SECONDS
+    FIRST_FRAME_SECONDS: ClassVar[float] = limits.IDENTIFY_SECONDS
 
-    window_events: int = attrs.field(default=DELIVERY_WINDOW_EVENTS, kw_only=True, validator=attrs.validators.ge(1))
+    window_events: int = attrs.field(
+        default=limits.DELIVERY_WINDOW_EVENTS, kw_only=True, validator=attrs.validators.ge(1)
+    )
     _ping_at: float = attrs.field(default=math.inf, init=False)
     _in_flight: dict[str, None] = attrs.field(factory=dict, init=False)
     _settled: dict[str, None] = attrs.field(factory=dict, init=False)
@@ -239,7 +226,7 @@ class ServerSession(_Session[ServerInput]):
 
     def hello(self) -> str:
         """The first frame of the connection."""
-        return self._send(Hello(heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS))
+        return self._send(Hello(heartbeat_interval_ms=limits.HEARTBEAT_INTERVAL_MS))
 
     def ready(
         self,
@@ -268,7 +255,7 @@ class ServerSession(_Session[ServerInput]):
         )
         started_at = self.read_deadline - self._idle_seconds if now is None else now
         self.read_deadline = started_at + self._idle_seconds
-        self._ping_at = started_at + PING_SECONDS
+        self._ping_at = started_at + limits.PING_SECONDS
         return text
 
     def event(self, cursor: str, frame_text: str) -> str:
@@ -289,7 +276,7 @@ class ServerSession(_Session[ServerInput]):
     def ping(self, now: float) -> str:
         """Ask for a sign of life, and set the time of the next one."""
         text = self._send(Ping())
-        self._ping_at = now + PING_SECONDS
+        self._ping_at = now + limits.PING_SECONDS
         return text
 
     def _take(self, frame: Frame) -> tuple[ServerInput, ...]:
@@ -301,7 +288,7 @@ class ServerSession(_Session[ServerInput]):
             case Ping():
                 return (Reply(encode_frame(Pong())),)
             case ErrorFrame():
-                return (PeerError(frame.error[:MAX_ERROR_CHARACTERS]),)
+                return (PeerError(frame.error[: limits.MAX_ERROR_CHARACTERS]),)
             case _:
                 return ()  # PONG: that it came is all it says.
 
@@ -315,8 +302,8 @@ class ServerSession(_Session[ServerInput]):
             raise ProtocolViolation(f"attachment agent.id {problem}")
         cursor = frame.cursor.strip()
         # Ours are ids. A longer one names no event, and a replay gap would send it back.
-        if len(cursor) > MAX_ID_CHARACTERS:
-            raise ProtocolViolation(f"attachment cursor must be {MAX_ID_CHARACTERS} characters or fewer")
+        if len(cursor) > limits.MAX_ID_CHARACTERS:
+            raise ProtocolViolation(f"attachment cursor must be {limits.MAX_ID_CHARACTERS} characters or fewer")
         agent = Actor(type=frame.agent.type.strip() or AGENT, id=agent_id, name=frame.agent.name.strip())
         return Identified(agent, cursor)
 
@@ -327,7 +314,7 @@ class ServerSession(_Session[ServerInput]):
             raise ProtocolViolation("unexpected ACK cursor")
         del self._in_flight[cursor]
         self._settled[cursor] = None
-        if len(self._settled) > MAX_SETTLED_CURSORS:
+        if len(self._settled) > limits.MAX_SETTLED_CURSORS:
             del self._settled[next(iter(self._settled))]
         return (Acked(cursor),)
 
@@ -341,7 +328,7 @@ class ClientSession(_Session[ClientInput]):
     """
 
     ROLE: ClassVar[Role] = Role.CLIENT
-    FIRST_FRAME_SECONDS: ClassVar[float] = HELLO_SECONDS
+    FIRST_FRAME_SECONDS: ClassVar[float] = limits.HELLO_SECONDS
 
     agent_id: str
     agent_name: str
@@ -384,14 +371,14 @@ class ClientSession(_Session[ClientInput]):
             case Ping():
                 return (Reply(encode_frame(Pong())),)
             case ErrorFrame():
-                return (PeerError(frame.error[:MAX_ERROR_CHARACTERS]),)
+                return (PeerError(frame.error[: limits.MAX_ERROR_CHARACTERS]),)
             case _:  # pragma: no cover  # the table refuses every other op
                 raise AssertionError(frame)
 
     def _greeted(self, frame: Hello) -> HelloReceived:
         wanted_ms = frame.heartbeat_interval_ms
-        heartbeat_ms = min(wanted_ms, MAX_HEARTBEAT_MS) if wanted_ms > 0 else FALLBACK_HEARTBEAT_MS
-        self._idle_seconds = max(READ_IDLE_SECONDS, 2 * heartbeat_ms / 1000)
+        heartbeat_ms = min(wanted_ms, limits.MAX_HEARTBEAT_MS) if wanted_ms > 0 else limits.FALLBACK_HEARTBEAT_MS
+        self._idle_seconds = max(limits.READ_IDLE_SECONDS, 2 * heartbeat_ms / 1000)
         return HelloReceived(heartbeat_ms)
 
     def _delivered(self, frame: EventFrame) -> tuple[ClientInput, ...]:
@@ -399,10 +386,10 @@ class ClientSession(_Session[ClientInput]):
             raise ProtocolViolation("attachment EVENT needs a cursor and an event")
         if frame.cursor in self._unacked:
             return ()
-        if len(self._unacked) == MAX_CLIENT_UNACKED_EVENTS:
-            raise ProtocolViolation(f"{MAX_CLIENT_UNACKED_EVENTS} events wait for their ACK", close_code=1013)
+        if len(self._unacked) == limits.MAX_CLIENT_UNACKED_EVENTS:
+            raise ProtocolViolation(f"{limits.MAX_CLIENT_UNACKED_EVENTS} events wait for their ACK", close_code=1013)
         self._unacked[frame.cursor] = None
         try:
             return (Delivered(frame.cursor, structure(frame.event, Event)),)
         except DecodeError as error:
-            return (Unreadable(frame.cursor, str(error)[:MAX_ERROR_CHARACTERS]),)
+            return (Unreadable(frame.cursor, str(error)[: limits.MAX_ERROR_CHARACTERS]),)
