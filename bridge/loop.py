@@ -28,7 +28,7 @@ import trio
 
 from bridge import limits
 from bridge.attachment import Attachment, open_attachment
-from bridge.config import AttachmentConfig
+from bridge.config import AttachmentConfig, WakePolicy
 from bridge.conversation import Conversations
 from bridge.credential import find_token
 from bridge.dead_letters import DeadLetters
@@ -72,6 +72,7 @@ async def run_attachment(
     """
     who = {"agent_id": config.agent.id, "network_id": config.server.network_id}
     with structlog.contextvars.bound_contextvars(**who):
+        _warn_of_held_wakes(config)
         owner = f"{config.server.network_id}:{config.agent.id}"
         async with open_runtime(config) as runtime, open_ledger(config.state_dir, owner) as ledger:
             ending = _Ending(status)
@@ -103,6 +104,12 @@ async def run_attachment(
                     turns.cancel_scope.cancel(reason="the attachment ends and the drain is over")
         if ending.error is not None:
             raise ending.error
+
+
+def _warn_of_held_wakes(config: AttachmentConfig) -> None:
+    held = [binding.id for binding in config.rooms if binding.wake.policy is WakePolicy.MANUAL]
+    if held or config.dms.wake.policy is WakePolicy.MANUAL:
+        log.warning("this version cannot ask for approval: what waits for it wakes nobody", rooms=held)
 
 
 @attrs.define(eq=False)

@@ -7,9 +7,11 @@ that is running already, whichever Moltnet that is.
 import argparse
 import importlib
 import json
+import math
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -38,7 +40,8 @@ COLUMNS: Final[Mapping[str, Callable[[Measurement], str]]] = {
 PLAIN_WIDTH: Final = 132
 LEGEND: Final = (
     "server µs: CPU time of the server for one thing. load: share of one core that the load generators used; near "
-    "100% they were the limit. ratio: this rate by that of the row named beside it."
+    "100% they were the limit. ratio: this rate by that of the row named beside it. A machine that others keep busy "
+    "shows lower rates than it could."
 )
 
 
@@ -68,6 +71,18 @@ def table(name: str, measurements: Sequence[Measurement]) -> Table:
     for each, *row in zip(measurements, *columns.values(), strict=True):
         shown.add_row(each.name, *row)
     return shown
+
+
+def foreign_cpu_seconds() -> float:
+    """CPU time of everything on this machine but us and our children that have ended; not a number if unknown."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[1:9]
+    except OSError:
+        return math.nan
+    user, nice, system, _idle, _io_wait, irq, soft_irq, stolen = map(int, fields)
+    ours = os.times()
+    everything = (user + nice + system + irq + soft_irq + stolen) / os.sysconf("SC_CLK_TCK")
+    return everything - (ours.user + ours.system + ours.children_user + ours.children_system)
 
 
 def decimals(value: float | None, digits: int) -> str:
@@ -114,15 +129,19 @@ def main(arguments: Sequence[str]) -> int:
             parser.error(f"{', '.join(own)} can measure only a server of its own: leave out --url")
         names = [name for name in names if name not in own]
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    results = {}
+    results, others = {}, {}
     for name in names:
+        before, started = foreign_cpu_seconds(), time.monotonic()
         measurements = run_benchmark(name, settings)
-        console.print(table(name, measurements))
+        others[name] = (foreign_cpu_seconds() - before) / (time.monotonic() - started)
+        title = name if math.isnan(others[name]) else f"{name} (others kept {others[name]:.0%} of a core busy)"
+        console.print(table(title, measurements))
         results[name] = as_json(measurements)
     console.print(LEGEND)
     machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     asked = attrs.asdict(settings, filter=attrs.filters.exclude("token"))
-    print(json.dumps({**machine, "settings": asked, "results": results}))
+    others = {name: round(share, 2) for name, share in others.items() if not math.isnan(share)}
+    print(json.dumps({**machine, "settings": asked, "others_share": others, "results": results}))
     return 0
 
 

@@ -3,11 +3,8 @@
 The ceiling is a bare ASGI application on the same Hypercorn: it upgrades, says HELLO and READY, and never sends PING.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Final
-
-import attrs
 
 from tests.bench.measurement import Load, Measurement
 from tests.bench.processes import open_generator
@@ -57,9 +54,8 @@ async def _measured(target: Target, settings: Settings, name: str) -> tuple[Meas
         held["seconds"],
         server_cpu_seconds=cpu_seconds,
         load_cpu_seconds=held["cpu_seconds"],
-    ).measurement(f"{name}, idle", "seconds attached")
-    kib_each = (full - empty) / count
+    )
     return (
         burst.measurement(f"{name}, burst of {count}", "handshakes"),
-        attrs.evolve(idle, kib_each=None if math.isnan(kib_each) else kib_each),
+        idle.measurement(f"{name}, idle", "seconds attached", kib_each=(full - empty) / count),
     )

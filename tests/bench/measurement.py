@@ -69,7 +69,8 @@ class Load:
             self.load_cpu_seconds + other.load_cpu_seconds,
         )
 
-    def measurement(self, name: str, unit: str) -> Measurement:
+    def measurement(self, name: str, unit: str, kib_each: float = math.nan) -> Measurement:
+        """``kib_each`` is not a number where it can't be read, or says nothing."""
         # One latency is its own median and worst.
         cuts = quantiles(self.latencies_ms * 2, n=100, method="inclusive") if self.latencies_ms else [None] * 99
         server_us = self.server_cpu_seconds / self.amount * 1e6
@@ -82,4 +83,5 @@ class Load:
             p99_ms=cuts[98],
             server_us=None if math.isnan(server_us) else server_us,
             load_share=self.load_cpu_seconds / self.seconds,
+            kib_each=None if math.isnan(kib_each) else kib_each,
         )

@@ -26,6 +26,8 @@ class Settings:
     idle_seconds: float = 3.0
     history_messages: int = 1000
     missed_messages: int = 3000
+    stored_messages: int = 8192
+    reads: int = 300
 
 
 # Enough to see that a benchmark works, and nothing else.
@@ -38,4 +40,6 @@ TINY: Final = Settings(
     idle_seconds=0.1,
     history_messages=150,
     missed_messages=10,
+    stored_messages=1024,
+    reads=4,
 )

@@ -4,7 +4,6 @@ The ceiling is what SQLite does with the same rows in the same tables when nothi
 """
 
 import sqlite3
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
@@ -26,15 +25,12 @@ from moltnet.storage.sql.migrate import load_migrations, migrate
 from moltnet.storage.sql.sqlite import open_sqlite
 from moltnet.storage.store import Store
 from tests.bench.measurement import Measurement, measurement
+from tests.bench.servers import new_directory
 from tests.bench.settings import Settings
 from tests.storage.examples import GENERAL, NETWORK, create_room, post, room, room_history
 
 TEXT: Final = "x" * 600  # a message of about 900 bytes with its envelope
-SINGLE_MESSAGES: Final = 1000
-GROUPED_MESSAGES: Final = 8192
 BATCHES: Final = (8, 64, 512)
-READS: Final = 300
-DISK: Final = Path(".cache")  # /tmp is in memory on many machines, and a sync there costs nothing
 
 Block = Sequence[AppendMessage]
 
@@ -42,19 +38,18 @@ Block = Sequence[AppendMessage]
 ANY_SERVER: Final = False
 
 
-async def run(_settings: Settings) -> Sequence[Measurement]:
+async def run(settings: Settings) -> Sequence[Measurement]:
     """A few seconds. ``by 64``: 64 messages in each transaction."""
-    DISK.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=DISK) as directory:
+    with new_directory() as directory:
         results: list[Measurement] = []
         stored: dict[int, Measurement] = {}
         for size in (1, *BATCHES):
-            count = SINGLE_MESSAGES if size == 1 else GROUPED_MESSAGES
+            count = settings.stored_messages // (8 if size == 1 else 1)
             alone = sqlite_alone(Path(directory) / f"alone-{size}.db", size, blocks(count, size))
             stored[size] = await store_commits(Path(directory) / f"store-{size}.db", size, blocks(count, size))
             results += [alone, stored[size].compared(alone)]
         results += [stored[size].compared(stored[1]) for size in BATCHES]
-        results += await reads(Path(directory) / f"store-{BATCHES[-1]}.db")
+        results += await reads(Path(directory) / f"store-{BATCHES[-1]}.db", settings.reads)
         return results
 
 
@@ -116,7 +111,7 @@ def rows_of(waiting: Sequence[Block]) -> Iterator[tuple[list[rows.Row], list[row
         yield events, messages
 
 
-async def reads(path: Path) -> list[Measurement]:
+async def reads(path: Path, count: int) -> list[Measurement]:
     """A page of history and a piece of the log, first alone, then beside a writer that never rests."""
     async with open_sqlite(path, NETWORK) as store:
         middle = (await store.event_bounds()).newest_seq // 2
@@ -127,17 +122,20 @@ async def reads(path: Path) -> list[Measurement]:
         async def replay() -> int:
             return len(await store.events_after(middle, 256))
 
-        alone = [await timed("page of 100 messages", page), await timed("replay of 256 events", replay)]
+        alone = [await timed("page of 100 messages", page, count), await timed("replay of 256 events", replay, count)]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(write_until_cancelled, store)
-            busy = [await timed("page beside a writer", page), await timed("replay beside a writer", replay)]
+            busy = [
+                await timed("page beside a writer", page, count),
+                await timed("replay beside a writer", replay, count),
+            ]
             nursery.cancel_scope.cancel(reason="measured")
         return [*alone, *(measured.compared(base) for measured, base in zip(busy, alone, strict=True))]
 
 
-async def timed(name: str, read: Callable[[], Awaitable[int]]) -> Measurement:
+async def timed(name: str, read: Callable[[], Awaitable[int]], count: int) -> Measurement:
     amount, seconds = 0, []
-    for _ in range(READS):
+    for _ in range(count):
         start = time.perf_counter()
         amount += await read()
         seconds.append(time.perf_counter() - start)

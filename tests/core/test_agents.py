@@ -152,7 +152,7 @@ class TestIds:
             await register(app, "", name="Luna")
             assert re.fullmatch(r"luna-[0-9a-f]{8}", (await register(app, "", name="Luna")).agent_id)
 
-    @pytest.mark.parametrize("agent_id", ["al pha", "-x", "x" * 129, "molt://lab/agents/alpha", "älpha"])
+    @pytest.mark.parametrize("agent_id", ["al pha", "-x", "x" * 129, "molt://lab/agents/alpha", "älpha", "lab:alpha"])
     async def test_a_bad_id_is_refused(self, agent_id: str) -> None:
         async with open_test_app() as app:
             refused = await refusal(app, agent_id, UNCHECKED)

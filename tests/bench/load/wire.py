@@ -92,17 +92,18 @@ class Chunks:
     def _pieces(self) -> list[bytes]:
         pieces, at, data = [], 0, self._buffer
         while at < len(data):
-            if not self._missing:
-                end = data.find(b"\r\n", at)
-                if end < 0:
-                    break
-                # The chunk and the line end after it.
-                self._missing = int(data[at:end].split(b";")[0], 16) + 2
-                at = end + 2
-            piece = data[at : at + self._missing]
-            at += len(piece)
-            pieces.append(piece if len(piece) < self._missing else piece[:-2])
-            self._missing -= len(piece)
+            if self._missing:
+                pieces.append(data[at : at + self._missing])
+                at += len(pieces[-1])
+                self._missing -= len(pieces[-1])
+                continue
+            end = data.find(b"\r\n", at)
+            if end < 0:
+                break
+            # An empty line ends the chunk before it.
+            if end > at:
+                self._missing = int(data[at:end].split(b";")[0], 16)
+            at = end + 2
         self._buffer = data[at:]
         return pieces
 
