@@ -206,7 +206,7 @@ class ServerSession(_Session[ServerInput]):
         default=limits.DELIVERY_WINDOW_EVENTS, kw_only=True, validator=attrs.validators.ge(1)
     )
     _ping_at: float = attrs.field(default=math.inf, init=False)
-    _in_flight: dict[str, None] = attrs.field(factory=dict, init=False)
+    _in_flight: dict[str, str] = attrs.field(factory=dict, init=False)
     _settled: dict[str, None] = attrs.field(factory=dict, init=False)
 
     @property
@@ -270,7 +270,7 @@ class ServerSession(_Session[ServerInput]):
         if cursor in self._in_flight:
             raise ProtocolMisuse(f"the event {cursor} is in flight already")
         self._settled.pop(cursor, None)
-        self._in_flight[cursor] = None
+        self._in_flight[cursor] = cursor
         return frame_text
 
     def ping(self, now: float) -> str:
@@ -310,10 +310,11 @@ class ServerSession(_Session[ServerInput]):
     def _acked(self, cursor: str) -> tuple[ServerInput, ...]:
         if cursor in self._settled:
             return ()
-        if cursor not in self._in_flight:
+        # The event's own string, which all its readers share, and not the copy that this peer sent.
+        ours = self._in_flight.pop(cursor, None)
+        if ours is None:
             raise ProtocolViolation("unexpected ACK cursor")
-        del self._in_flight[cursor]
-        self._settled[cursor] = None
+        self._settled[ours] = None
         if len(self._settled) > limits.MAX_SETTLED_CURSORS:
             del self._settled[next(iter(self._settled))]
         return (Acked(cursor),)

@@ -46,9 +46,9 @@ FALLBACK_HEARTBEAT_MS: Final = 30_000
 # Events sent and not yet ACKed before delivery pauses (design §3.4). The reference client buffers 64 frames and
 # ACKs one by one, so a window of several buffers keeps it busy without holding much for it.
 DELIVERY_WINDOW_EVENTS: Final = 256
-# ACKed cursors that a server remembers, so that a repeated ACK is harmless: four windows. An honest repeat comes within
-# the client's own buffer of 64 frames.
-MAX_SETTLED_CURSORS: Final = 4 * DELIVERY_WINDOW_EVENTS
+# ACKed cursors that a server remembers, so that a repeated ACK is harmless. An honest repeat comes within the client's
+# own buffer of 64 frames; every attachment pays for what is more.
+MAX_SETTLED_CURSORS: Final = DELIVERY_WINDOW_EVENTS
 # Events that a client holds without having ACKed them. A reference server forgets the oldest beyond 1024 and drops
 # whoever ACKs it later; a fresh session that resumes by cursor is better.
 MAX_CLIENT_UNACKED_EVENTS: Final = 1024

@@ -237,8 +237,8 @@ async def test_a_frame_above_the_limit_is_a_loss(server: AttachServer, config: A
 async def test_a_server_that_falls_silent_is_a_loss(
     server: AttachServer, config: AttachmentConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moltnet.protocol.attachment.READ_IDLE_SECONDS", 0.1)
-    monkeypatch.setattr("moltnet.protocol.attachment.HEARTBEAT_INTERVAL_MS", 10)
+    monkeypatch.setattr("moltnet.protocol.limits.READ_IDLE_SECONDS", 0.1)
+    monkeypatch.setattr("moltnet.protocol.limits.HEARTBEAT_INTERVAL_MS", 10)
     server.scripts.append(attach_server.stay_silent)
     with pytest.raises(ConnectionLost, match="silent for too long"):
         async with open_attachment(config, None, "", {}) as attachment:
