@@ -36,6 +36,10 @@ class PathGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
+            if args[0].isalpha() and args[0].islower() and not os.path.lexists(args[0]):
+                # A file may have any name, but this looks like a command that does not exist.
+                commands = ", ".join(self.commands)
+                raise click.UsageError(f"no such file and no such command: {args[0]} (commands: {commands})", ctx)
             args = [self._path_command, *args]
         return super().resolve_command(ctx, args)
 
@@ -50,9 +54,12 @@ def log_options(command: Any) -> Any:
     )
 
 
-@click.group(cls=PathGroup, path_command="run")
-def bridge() -> None:
+@click.group(cls=PathGroup, path_command="run", invoke_without_command=True)
+@click.pass_context
+def bridge(ctx: click.Context) -> None:
     """Run one agent from a bridge file."""
+    if ctx.invoked_subcommand is None:
+        raise click.UsageError(f"{ctx.info_name} needs a command: {ctx.command_path} run FILE", ctx)
 
 
 @bridge.command(name="run")

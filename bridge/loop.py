@@ -12,7 +12,8 @@ The tasks of one attachment, and who owns them::
             └── stay_attached            look, connect, deliver; wait and do it again after a loss
                 └── open_websocket       one connection
                     ├── _reader_task     trio-websocket: bytes to messages
-                    └── _read            frames to deliveries; answers PING whatever the turns do (`bridge.attachment`)
+                    ├── _read            frames to deliveries; answers PING whatever the turns do (`bridge.attachment`)
+                    └── RoomCheck.run    a look at the bound rooms, once, which holds nothing up (`bridge.room_check`)
 
 Three things end an attachment: the drain, a refusal by the server, a runtime that cannot work. All end it in one way:
 no new turn is started, running ones get `limits.TURN_DRAIN_SECONDS`, the connection says goodbye, what still runs is
@@ -37,6 +38,7 @@ from bridge.ledger import Ledger, Standing, open_ledger
 from bridge.policy import Ignored, Wake, judge
 from bridge.preflight import check_server
 from bridge.render import render_body
+from bridge.room_check import RoomCheck
 from bridge.runtimes.registry import open_runtime
 from bridge.runtimes.runtime import Runtime
 from bridge.status import AttachmentStatus
@@ -76,7 +78,7 @@ async def run_attachment(
         owner = f"{config.server.network_id}:{config.agent.id}"
         async with open_runtime(config) as runtime, open_ledger(config.state_dir, owner) as ledger:
             ending = _Ending(status)
-            link = _Link(config, environ, ledger, status)
+            link = _Link(config, environ, ledger, status, RoomCheck(config, environ))
             with single_error():
                 async with trio.open_nursery() as turns:
                     conversations = Conversations(
@@ -150,6 +152,7 @@ class _Link:
     _environ: Mapping[str, str]
     _ledger: Ledger
     _status: AttachmentStatus
+    _rooms: RoomCheck
     _attachment: Attachment | None = attrs.field(default=None, init=False)
     _attached_at: float | None = attrs.field(default=None, init=False)
     """When the present or the last connection got past READY; none if it did not."""
@@ -214,16 +217,21 @@ class _Link:
             self._status.attached()
             self._attachment = attachment
             try:
-                async for delivery in attachment:
-                    if isinstance(delivery, Unreadable):
-                        await self._skip(delivery, attachment)
-                    else:
-                        await self._take(delivery, attachment, conversations)
-                    if conversations.is_full:
-                        log.warning("too much waits, so the connection is left", waiting=self._status.waiting_wakes)
-                        return
+                async with self._rooms.beside():
+                    await self._receive(attachment, conversations)
             finally:
                 self._attachment = None
+
+    async def _receive(self, attachment: Attachment, conversations: Conversations) -> None:
+        """Take what is delivered, until the connection is left or lost, or too much waits."""
+        async for delivery in attachment:
+            if isinstance(delivery, Unreadable):
+                await self._skip(delivery, attachment)
+            else:
+                await self._take(delivery, attachment, conversations)
+            if conversations.is_full:
+                log.warning("too much waits, so the connection is left", waiting=self._status.waiting_wakes)
+                return
 
     async def _skip(self, event: Unreadable, attachment: Attachment) -> None:
         """Pass over an event that only a newer bridge can read, and come to those behind it."""

@@ -15,6 +15,7 @@ import click
 import trio
 
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
+from moltnet.cli.numbers import Number
 from moltnet.client.api import MoltnetClient, open_client
 from moltnet.config.client import ClientAttachment, load_client_config, select_attachment
 from moltnet.protocol.messages import Target, TargetKind
@@ -111,7 +112,7 @@ def timeout_option(command: Callable[..., T]) -> Callable[..., T]:
     return click.option(
         "--timeout",
         "timeout_seconds",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Number(min=0, min_open=True),
         default=DEFAULT_TIMEOUT_SECONDS,
         show_default=True,
         metavar="SECONDS",

@@ -16,6 +16,7 @@ from moltnet.cli.credentials import Credential, CredentialFlags, credential_for,
 from moltnet.cli.enrolment import (
     check_network,
     is_silent_about_itself,
+    option_address,
     prove_writable,
     record_identity,
     show_unkept_token,
@@ -42,7 +43,6 @@ from moltnet.protocol.identity import member_problem
 from moltnet.protocol.ids import id_problem
 
 RUNTIMES: Final = ("openclaw", "picoclaw", "tinyclaw", "codex", "claude-code", "pi", "command")
-DEFAULT_RUNTIME: Final = "openclaw"
 # A check that may fail must not hold up who only wants a file written.
 CHECK_SECONDS: Final = 5.0
 
@@ -71,7 +71,7 @@ class Wanted:
 @click.option("--network-id", required=True, metavar="ID", help="The network's id; the server must have the same.")
 @click.option("--member-id", required=True, metavar="ID", help="The agent's id.")
 @click.option("--agent-name", metavar="NAME", help="The agent's name for people.")
-@click.option("--runtime", type=click.Choice(RUNTIMES), help=f"The agent's program. [default: {DEFAULT_RUNTIME}]")
+@click.option("--runtime", type=click.Choice(RUNTIMES), help="The agent's program.")
 @click.option("--workspace", type=click.Path(path_type=Path), default=".", help="The agent's directory.")
 @click.option("--rooms", multiple=True, metavar="ROOM,…", help="Attach these rooms, besides those attached before.")
 @click.option("--enable-dms", type=bool, is_flag=False, flag_value=True, help="Allow DMs; =false forbids them.")
@@ -93,7 +93,7 @@ def connect(
 ) -> None:
     """Write the client configuration of a workspace, and claim the agent's id if registration is open."""
     wanted = Wanted(
-        base_url=str(parse_server_address(base_url)),
+        base_url=str(option_address(base_url)),
         network_id=_valid("--network-id", network_id.strip(), id_problem(network_id.strip())),
         member_id=_valid("--member-id", member_id.strip(), member_problem(member_id)),
         agent_name=agent_name,
@@ -173,6 +173,11 @@ def _enrol(wanted: Wanted, credential: Credential, path: Path, timeout_seconds: 
                 except ClientError as error:
                     if not is_silent_about_itself(error):
                         raise
+                    if token is None and not must_claim:
+                        print_note(
+                            "the network asks for a token; add --token-env NAME or --token-path FILE, "
+                            "or --registration open to get one from it"
+                        )
                 if not must_claim:
                     return None
                 return await client.register_agent(RegisterAgentRequest(wanted.member_id, wanted.agent_name or ""))
@@ -198,7 +203,7 @@ def _change(
         member_id=wanted.member_id,
         base_url=wanted.base_url,
         agent_name=wanted.agent_name,
-        runtime=wanted.runtime or (DEFAULT_RUNTIME if existing is None else None),
+        runtime=wanted.runtime,
         auth=None if unchanged else credential.change(path.parent),
         rooms=(*kept.values(), *added.values()) if added else None,
         dms=DirectChange(wanted.dms) if wanted.dms is not None else None,

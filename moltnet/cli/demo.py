@@ -32,6 +32,7 @@ from moltnet.cli.demo_screen import Screen
 from moltnet.cli.demo_script import AGENTS, ATLAS, LUNA, scenes
 from moltnet.cli.demo_story import MAX_UNTOLD_FACTS, PATIENCE_SECONDS, Fact, Story
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
+from moltnet.cli.numbers import Number, WholeNumber
 from moltnet.client.api import MoltnetClient, open_client
 from moltnet.client.events import EventStream
 from moltnet.log import configure
@@ -50,7 +51,7 @@ _NEXT: Final = (
 @click.command
 @click.option(
     "--rounds",
-    type=click.IntRange(1, MAX_ROUNDS),
+    type=WholeNumber(1, MAX_ROUNDS),
     default=1,
     show_default=True,
     metavar="N",
@@ -58,7 +59,7 @@ _NEXT: Final = (
 )
 @click.option(
     "--pace",
-    type=click.FloatRange(0, MAX_PACE_SECONDS),
+    type=Number(0, MAX_PACE_SECONDS),
     default=1.5,
     show_default=True,
     metavar="SECONDS",

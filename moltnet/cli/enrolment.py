@@ -7,16 +7,26 @@ import tempfile
 from pathlib import Path
 
 import attrs
+import click
 
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
 from moltnet.cli.output import print_json, print_note
+from moltnet.client.address import ServerAddress, parse_server_address
 from moltnet.client.api import MoltnetClient
-from moltnet.client.errors import ClientError, ServerAnswered
+from moltnet.client.errors import BadServerAddress, ClientError, ServerAnswered
 from moltnet.config.files import create_directories
 from moltnet.config.problems import ConfigError
 from moltnet.config.secrets import TokenUnavailable
 from moltnet.config.workspace import Identity, write_identity
 from moltnet.protocol.agents import AgentRegistration
+
+
+def option_address(base_url: str) -> ServerAddress:
+    """What `--base-url` names. Raises `click.UsageError`."""
+    try:
+        return parse_server_address(base_url)
+    except BadServerAddress as error:
+        raise click.UsageError(f"--base-url: {error}") from error
 
 
 async def check_network(client: MoltnetClient, network_id: str) -> None:

@@ -1,5 +1,6 @@
 """``moltnet init``: starter files for a network and a node. It never overwrites and changes no directory's mode."""
 
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +38,8 @@ version: moltnet.node.v1
 moltnet:
   base_url: http://127.0.0.1:8787
   network_id: local
-attachments: []
+
+# None yet. Take the "# " away from all lines below to attach alpha, which then runs Codex in agents/alpha.
 # attachments:
 #   - agent:
 #       id: alpha
@@ -76,3 +78,13 @@ def init(path: Path) -> None:
         click.echo(f"created {file}")
     if not created:
         click.echo("no files created")
+    for line in _next_steps(path):
+        click.echo(line)
+
+
+def _next_steps(path: Path) -> list[str]:
+    enter = "" if path.absolute() == Path.cwd() else f"cd {shlex.quote(str(path))} && "
+    return [
+        f"next: {enter}moltnet start",
+        "then: uncomment the agent in MoltnetNode and run it in another terminal: moltnet node start",
+    ]

@@ -4,7 +4,7 @@ The table of commands is `main`'s.
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -46,7 +46,10 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self._entries and not args[0].startswith("-"):
             raise NoSuchCommand(args[0], possibilities=list(self._entries), ctx=ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            check_text(click.Context(command, parent=ctx, info_name=name), rest)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The overview, by section, from the table alone."""
@@ -57,3 +60,23 @@ class LazyGroup(click.Group):
         for section, rows in sections.items():
             with formatter.section(section):
                 formatter.write_dl(rows)
+
+
+def check_text(ctx: click.Context, arguments: Sequence[str]) -> None:
+    """Refuse what is not UTF-8 before any option is understood: no server and no file could hold it.
+
+    Python turns such bytes into halves of characters. Raises `click.UsageError` with the option that they belong to.
+    """
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise click.UsageError(f"{_owner(before, argument, ctx.command.params)} is not UTF-8 text", ctx) from None
+
+
+def _owner(before: str, argument: str, params: Iterable[click.Parameter]) -> str:
+    option, equals, _ = argument.partition("=")
+    if option.startswith("--") and equals and option.isascii():
+        return option
+    takes_value = any(before in param.opts and not getattr(param, "is_flag", False) for param in params)
+    return before if takes_value else "an argument"

@@ -3,15 +3,16 @@
 Each subcommand lives in a module of its own and is imported only when it is used.
 """
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import click
 
 from moltnet.cli.exit_codes import ExitCode
 from moltnet.cli.lazy_group import Entry, LazyGroup
+from moltnet.cli.streams import abandon_stdout, open_missing_streams
 
 _SERVER: Final = "Run a network"
 _NODE: Final = "Run agents"
@@ -80,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A command that returns a number has that exit code; one that raises has the code that `failures` finds for it.
     """
+    open_missing_streams()
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         return _as_exit_code(cli.main(given, prog_name="moltnet", standalone_mode=False))
@@ -90,8 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough. What Python still holds must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        abandon_stdout()
         return ExitCode.OK
     except BaseException as error:
         if isinstance(error, SystemExit):
@@ -110,7 +112,8 @@ def _usage_text(error: click.UsageError) -> str:
 
 def _fail(text: str, exit_code: ExitCode) -> ExitCode:
     if text:
-        click.echo(f"moltnet: {text}", err=True)
+        with suppress(OSError):  # the exit code says it too
+            click.echo(f"moltnet: {text}", err=True)
     return exit_code
 
 

@@ -5,28 +5,42 @@ No value that comes here holds a secret; who has one hides it before (`register_
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
 import click
 import orjson
 
+from moltnet.cli.exit_codes import CommandFailed, ExitCode
+from moltnet.cli.streams import abandon_stdout
 from moltnet.protocol.codec import unstructure
 from moltnet.protocol.messages import Message, Part, PartKind
 
 _INDENT: Final = " " * 4
 _KEPT: Final = "\n\t"
+# Of one message. A terminal shows some 80 lines of it; who wants all of it wants it in a file.
+MAX_SHOWN_CHARACTERS: Final = 4_000
+
+
+class OutputRefused(CommandFailed):
+    """The result is there, but standard output does not take it: the disk is full, for example."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(ExitCode.INTERNAL, f"standard output cannot be written: {error.strerror or error}")
 
 
 def print_json(value: object) -> None:
     """A value, or plain JSON values, with two blanks of indentation and a line end."""
-    click.echo(orjson.dumps(unstructure(value), option=orjson.OPT_INDENT_2))
+    with _wanted_output():
+        click.echo(orjson.dumps(unstructure(value), option=orjson.OPT_INDENT_2))
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line, color=_has_colour())
+    with _wanted_output():
+        for line in lines:
+            click.echo(line, color=_has_colour())
 
 
 def print_note(text: str) -> None:
@@ -41,7 +55,7 @@ def is_for_people(as_json: bool) -> bool:
 
 def message_lines(message: Message) -> list[str]:
     """A message for people: time, sender and text; further lines of the text, and other parts, are indented."""
-    texts = [line for part in message.parts for line in _part_text(part).splitlines() or [""]]
+    texts = [line for part in message.parts for line in _cut(_part_text(part)).splitlines() or [""]]
     head, rest = (texts[0], texts[1:]) if texts else ("", [])
     time = click.style(_local_time(message.created_at), dim=True)
     sender = click.style(harmless(message.sender.name or message.sender.id, keep=""), bold=True)
@@ -66,6 +80,23 @@ def _part_text(part: Part) -> str:
     known = [part.filename, part.url, part.media_type, part.text]
     data = orjson.dumps(part.data).decode() if part.data is not None else ""
     return harmless(f"[{part.kind}] {' '.join(text for text in [*known, data] if text)}".rstrip())
+
+
+def _cut(text: str) -> str:
+    more = len(text) - MAX_SHOWN_CHARACTERS
+    return f"{text[:MAX_SHOWN_CHARACTERS]}\n… {more} more characters; --json shows all" if more > 0 else text
+
+
+@contextmanager
+def _wanted_output() -> Iterator[None]:
+    """Raises `OutputRefused`, but `BrokenPipeError` as it is: that reader has seen enough."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        abandon_stdout()
+        raise OutputRefused(error) from error
 
 
 def _local_time(timestamp: str) -> str:

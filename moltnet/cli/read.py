@@ -6,6 +6,7 @@ import click
 
 from moltnet.cli.caller import CallerFlags, caller_options
 from moltnet.cli.examples import examples
+from moltnet.cli.numbers import WholeNumber
 from moltnet.cli.output import is_for_people, message_lines, print_json, print_lines, print_note
 from moltnet.cli.target import FORMS, TargetType
 from moltnet.client.api import MoltnetClient
@@ -26,7 +27,8 @@ DEFAULT_MESSAGES: Final = 20
 @click.option("--target", type=TargetType(), required=True, help=f"Which conversation: {FORMS}.")
 @click.option(
     "--limit",
-    type=click.IntRange(min=1, max=MAX_PAGE_ITEMS),
+    type=WholeNumber(min=1, max=MAX_PAGE_ITEMS),
+    metavar="N",
     default=DEFAULT_MESSAGES,
     show_default=True,
     help="How many messages.",

@@ -11,6 +11,7 @@ from moltnet.cli.credentials import Credential, CredentialFlags, credential_for,
 from moltnet.cli.enrolment import (
     check_network,
     is_silent_about_itself,
+    option_address,
     prove_writable,
     record_identity,
     show_unkept_token,
@@ -19,7 +20,6 @@ from moltnet.cli.enrolment import (
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
 from moltnet.cli.output import print_json, print_note
-from moltnet.client.address import parse_server_address
 from moltnet.client.api import open_client
 from moltnet.client.errors import ClientError
 from moltnet.config.client import (
@@ -95,7 +95,7 @@ def register_agent(
             source=loaded.source,
         )
     if base_url is not None:
-        wanted = attrs.evolve(wanted, base_url=str(parse_server_address(base_url)))
+        wanted = attrs.evolve(wanted, base_url=str(option_address(base_url)))
         if basis is not None and basis.token is not None and flags.source is None and wanted.base_url != basis.base_url:
             raise CommandFailed(
                 ExitCode.CONFLICT,

@@ -8,7 +8,7 @@ import click
 from moltnet.cli.caller import CallerFlags, caller_options
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
-from moltnet.cli.output import print_json
+from moltnet.cli.output import OutputRefused, print_json
 from moltnet.cli.target import FORMS, TargetType
 from moltnet.client.api import MoltnetClient
 from moltnet.client.errors import ServerAnswered
@@ -74,7 +74,11 @@ def send(
         )
         return await client.send(message)
 
-    print_json(caller.call(post))
+    accepted = caller.call(post)
+    try:
+        print_json(accepted)
+    except OutputRefused as error:
+        raise CommandFailed(error.exit_code, f"{error}; the message was stored as {accepted.message_id}") from error
 
 
 def _with_parent(target: Target, parent: str | None) -> Target:

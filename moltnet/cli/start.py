@@ -1,10 +1,13 @@
 """``moltnet start``: run the server in the foreground."""
 
+import errno
 import gc
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -14,7 +17,7 @@ from moltnet.app import open_app
 from moltnet.cli.exit_codes import ExitCode
 from moltnet.config.problems import ConfigError
 from moltnet.config.server import load_server_config
-from moltnet.config.settings import AuthMode, MoltnetConfig
+from moltnet.config.settings import AuthMode, MoltnetConfig, StorageKind
 from moltnet.log import configure, get_logger
 from moltnet.serving import CannotListen, allow_many_connections, open_sockets, serve, stop_on_signals
 from moltnet.storage.store import StorageError
@@ -43,8 +46,15 @@ def start() -> None:
         trio.run(_run, config)
     except* (CannotListen, StorageError) as group:
         for failure in _leaves(group):
-            click.echo(f"moltnet: {failure}", err=True)
+            click.echo(f"moltnet: {failure}{_advice(failure)}", err=True)
         sys.exit(ExitCode.SERVER)
+    log.info("stopped")
+
+
+def _advice(failure: BaseException) -> str:
+    if isinstance(failure.__cause__, OSError) and failure.__cause__.errno == errno.EADDRINUSE:
+        return "; another program (another moltnet?) uses it: stop it, or set server.listen_addr or MOLTNET_LISTEN_ADDR"
+    return ""
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
@@ -55,9 +65,17 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 async def _run(config: MoltnetConfig) -> None:
+    allow_many_connections()
+    # Before the database: a start that cannot listen leaves none behind. Who connects meanwhile waits.
+    sockets = open_sockets(config.server.listen_addr)
+    with ExitStack() as bound:
+        for sock in sockets:
+            bound.enter_context(sock)
+        await _serve(config, sockets)
+
+
+async def _serve(config: MoltnetConfig, sockets: Sequence[socket.socket]) -> None:
     async with stop_on_signals() as stop, open_app(config) as app, trio.open_nursery() as nursery:
-        allow_many_connections()
-        sockets = open_sockets(config.server.listen_addr)
         # What exists now lives as long as the process; fewer passes over it keep pauses short.
         gc.collect()
         gc.freeze()
@@ -67,8 +85,13 @@ async def _run(config: MoltnetConfig) -> None:
             await serve(app, sockets, stop=stop, task_status=task_status)
 
         urls: list[str] = await nursery.start(serve_until_stopped)
-        log.info("serving", network_id=config.network.id, urls=urls, storage=config.storage.kind)
+        log.info("serving", network_id=config.network.id, urls=urls, **_storage(config))
         click.echo(welcome(config, urls))
+
+
+def _storage(config: MoltnetConfig) -> dict[str, str]:
+    sqlite = config.storage.sqlite if config.storage.kind is StorageKind.SQLITE else None
+    return {"storage": config.storage.kind} | ({} if sqlite is None else {"database": str(sqlite.path)})
 
 
 def welcome(config: MoltnetConfig, urls: Sequence[str]) -> str:
@@ -97,6 +120,11 @@ def welcome(config: MoltnetConfig, urls: Sequence[str]) -> str:
             f"    curl -N {url}/v1/events/stream",
             "  See two agents talk, in another terminal:",
             f"    {_own_name()} demo",
+        ]
+    elif config.auth.mode is AuthMode.BEARER:
+        lines += [
+            "  Ask it who it is, with a token of this network in TOKEN:",
+            f'    curl -H "Authorization: Bearer $TOKEN" {url}/v1/network',
         ]
     lines += ["", "  Ctrl-C stops it.", ""]
     return "\n".join(lines)

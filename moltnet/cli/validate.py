@@ -55,7 +55,7 @@ def validate(path: Path) -> None:
         else:
             for notice in validated.notices:
                 click.echo(f"note: {file}: {notice}", err=True)
-            click.echo(f"validated {file}")
+            click.echo(f"validated {file}{_unexpected(file, kind)}")
     if failed:
         raise SystemExit(CONFIG_EXIT_CODE)
 
@@ -70,8 +70,27 @@ def config_files(path: Path, cwd: Path) -> dict[Path, ConfigKind]:
         if file is not None:
             found[path / file.relative_to(cwd / path)] = kind
     if not found:
-        raise ConfigError(path, Problem(ROOT, "holds no Moltnet, MoltnetNode or .moltnet/config.json file"))
+        raise ConfigError(
+            path,
+            Problem(ROOT, "holds no Moltnet, MoltnetNode or .moltnet/config.json file; moltnet init writes starters"),
+        )
     return found
+
+
+_READERS: Final[Mapping[ConfigKind, tuple[str, str]]] = {
+    ConfigKind.SERVER: ("server", "moltnet start"),
+    ConfigKind.NODE: ("node", "moltnet node start"),
+    ConfigKind.BRIDGE: ("bridge", "moltnet bridge run"),
+    ConfigKind.CLIENT: ("client", "moltnet send"),
+}
+
+
+def _unexpected(path: Path, kind: ConfigKind) -> str:
+    """A remark about a file whose name promises another kind; empty for none."""
+    promised = _promised_kind(path)
+    if promised in (None, kind):
+        return ""
+    return f" (a {_READERS[kind][0]} file; {_READERS[promised][1]} does not read it)"
 
 
 def _unavailable_storage(kind: str) -> tuple[str, ...]:
@@ -123,10 +142,11 @@ _RECOGNISE: Final[Mapping[ConfigKind, Callable[[dict[str, Any]], bool]]] = {
 
 
 def _kind_by_name(path: Path) -> ConfigKind:
-    for kind, names in _names().items():
-        if path.name in names:
-            return kind
-    return ConfigKind.SERVER
+    return _promised_kind(path) or ConfigKind.SERVER
+
+
+def _promised_kind(path: Path) -> ConfigKind | None:
+    return next((kind for kind, names in _names().items() if path.name in names), None)
 
 
 def _names() -> Mapping[ConfigKind, tuple[str, ...]]:

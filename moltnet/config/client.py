@@ -4,17 +4,17 @@ Finding it, loading it, and choosing the attachment that is meant. Writing it is
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
 from moltnet.config.client_file import AttachmentKeys, AuthKeys, ClientFile, RoomKeys
 from moltnet.config.files import discover
-from moltnet.config.limits import MAX_SEARCH_LEVELS
+from moltnet.config.limits import MAX_LISTED_CHOICES, MAX_SEARCH_LEVELS
 from moltnet.config.problems import ROOT, ConfigError, Findings, Problem
-from moltnet.config.secrets import TokenSource
+from moltnet.config.secrets import Secret, TokenSource
 from moltnet.config.settings import AuthMode, Registration
 from moltnet.config.shapes import read_shape
 from moltnet.config.urls import base_url, url_problem
@@ -114,6 +114,8 @@ def load_client_config(path: Path | None, environ: Mapping[str, str], cwd: Path)
 
 def client_config(keys: ClientFile, findings: Findings, *, source: Path) -> ClientConfig:
     """The attachments that ``keys`` describe, for use only if ``findings`` has no problem afterwards."""
+    for path in _half_characters(keys, ROOT):
+        findings.add(path, "is not text: it holds half of a character (an escape from \\ud800 to \\udfff)")
     if keys.version.strip() not in ("", VERSION, LEGACY_VERSION):
         findings.add("$.version", f"must be {VERSION}")
     if not keys.attachments:
@@ -128,6 +130,21 @@ def client_config(keys: ClientFile, findings: Findings, *, source: Path) -> Clie
             findings.add(path, f"has the same network_id and member_id as attachments[{first}]")
         attachments.append(attachment)
     return ClientConfig(tuple(attachments), source)
+
+
+def _half_characters(value: Any, path: str) -> Iterator[str]:
+    """The paths of texts that JSON can write and UTF-8 cannot: no server takes them, and no file of ours."""
+    if isinstance(value, Secret):
+        value = value.reveal()
+    if isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            yield path
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _half_characters(item, f"{path}[{index}]")
+    elif attrs.has(type(value)):
+        for field in attrs.fields(type(value)):
+            yield from _half_characters(getattr(value, field.name), f"{path}.{field.name}")
 
 
 def select_attachment(
@@ -146,8 +163,17 @@ def select_attachment(
     wanted = f" for {' and '.join(named)}" if named else ""
     if not fitting:
         raise NoSuchAttachment(f"no Moltnet attachment is configured{wanted} in {config.source}")
-    option = "--member" if len({attachment.network_id for attachment in fitting}) == 1 else "--network"
-    raise NoSuchAttachment(f"several Moltnet attachments are configured{wanted}; {option} is required")
+    networks = sorted({attachment.network_id for attachment in fitting})
+    members = sorted({attachment.member_id for attachment in fitting})
+    option, choices = ("--member", members) if len(networks) == 1 else ("--network", networks)
+    raise NoSuchAttachment(
+        f"several Moltnet attachments are configured{wanted}; {option} is required: {_listed(choices)}"
+    )
+
+
+def _listed(choices: Sequence[str]) -> str:
+    more = len(choices) - MAX_LISTED_CHOICES
+    return ", ".join(choices[:MAX_LISTED_CHOICES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _attachment(keys: AttachmentKeys, findings: Findings, path: str, directory: Path) -> ClientAttachment:

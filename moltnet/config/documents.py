@@ -22,6 +22,11 @@ _INT: Final = "tag:yaml.org,2002:int"
 _FLOAT: Final = "tag:yaml.org,2002:float"
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _BOOL_WORD: Final = "!bool-word"
+# Characters that YAML keeps for itself, as the parser names them.
+_RESERVED: Final = re.compile(r"found character '([@`%])' that cannot start any token")
+# These quote kinds of tokens, never the text.
+_NAMES_TOKENS: Final = ("expected <block end>, but found", "expected ',' or ", "expected the node content, but found")
+_WRONG_INDENTATION: Final = "wrong indentation here or in the line above"
 
 
 class BoolWord(str):
@@ -97,7 +102,7 @@ def _compose(text: str) -> yaml.Node:
         line = mark.line + 1 if mark else None
         if error.context == "expected a single document in the stream":
             raise _Refused(Problem(ROOT, "must hold one document, a second one starts here", line)) from None
-        raise _Refused(Problem(ROOT, f"is not valid YAML: {_without_quotes(error.problem)}", line)) from None
+        raise _Refused(Problem(ROOT, f"is not valid YAML: {_explained(error, text)}", line)) from None
     except yaml.YAMLError as error:
         position = getattr(error, "position", None)
         line = text.count("\n", 0, position) + 1 if position is not None else None
@@ -107,7 +112,24 @@ def _compose(text: str) -> yaml.Node:
     return root
 
 
-def _without_quotes(problem: str | None) -> str:
+def _explained(error: yaml.MarkedYAMLError, text: str) -> str:
+    """What to do about the mistakes that people make most; for any other, what the parser says."""
+    problem, mark = error.problem or "", error.problem_mark
+    before = text[mark.index - mark.column : mark.index] if mark else ""  # on the same line
+    starts_line = mark is not None and not before.strip()
+    if problem.startswith("found character '\\t'"):
+        return "a tab cannot indent YAML, use spaces" if starts_line else "a tab cannot stand here, use spaces"
+    if found := _RESERVED.match(problem):
+        return f'"{found[1]}" must be quoted'
+    if problem == "mapping values are not allowed here":
+        # The mark is at the colon. An earlier one on its line is the key's; without one, the key is out of place.
+        return 'put the value in quotes, it holds ": "' if ": " in before else _WRONG_INDENTATION
+    if problem.startswith(("expected <block end>", "expected '<document start>'")) and starts_line:
+        return _WRONG_INDENTATION
+    return problem if problem.startswith(_NAMES_TOKENS) else _without_quotes(problem)
+
+
+def _without_quotes(problem: str) -> str:
     # The parser quotes what it read (an alias, a tag), and that may be an unquoted secret.
     return re.sub(r"\s*['\"].*['\"]", "", problem or "syntax error", flags=re.DOTALL)
 

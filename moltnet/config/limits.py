@@ -34,3 +34,5 @@ LOCK_RETRY_SECONDS: Final = 0.02
 
 # Directories that the search for a client configuration climbs; a path of the system is far shorter.
 MAX_SEARCH_LEVELS: Final = 64
+# Names that an error message offers; more do not help whoever reads it.
+MAX_LISTED_CHOICES: Final = 10

@@ -4,15 +4,18 @@ The values live in ``settings``, the rules in ``server_rules``. Relative storage
 of the process, as existing deployments expect; relative paths of secrets start at the file's directory.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import attrs
+
 from moltnet.config.environment import with_environment
-from moltnet.config.files import discover
+from moltnet.config.files import discover, rebased
 from moltnet.config.problems import ROOT, Findings
 from moltnet.config.server_file import ServerFile
-from moltnet.config.server_rules import settings
+from moltnet.config.server_rules import DEFAULT_DATABASE, settings
 from moltnet.config.settings import (
     AuthMode,
     AuthSettings,
@@ -78,4 +81,18 @@ def load_server_config(
     directory = cwd if source is None else source.parent
     config = settings(keys, findings, environ=environ, directory=directory, cwd=cwd, source=source)
     findings.raise_if_any()
-    return config
+    return attrs.evolve(config, notices=(*config.notices, *_database_elsewhere(config, keys)))
+
+
+def _database_elsewhere(config: MoltnetConfig, keys: ServerFile) -> Iterator[str]:
+    """A server that is started in another directory than before would begin with an empty database, silently."""
+    storage, source = config.storage, config.source
+    if storage.kind is not StorageKind.SQLITE or storage.sqlite is None or source is None:
+        return
+    beside_file = rebased(keys.storage.sqlite.path.strip() or str(DEFAULT_DATABASE), source.parent)
+    # An absolute path is the same from everywhere. These do not raise for directories that we may not look into.
+    if not os.path.exists(storage.sqlite.path) and os.path.exists(beside_file):
+        yield (
+            f"no database at {storage.sqlite.path}; there is one at {beside_file}: start in that directory, "
+            "or give an absolute storage.sqlite.path"
+        )

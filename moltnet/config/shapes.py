@@ -6,6 +6,7 @@ file still look at all the rest. What values mean is decided by those rules.
 
 import difflib
 import functools
+import itertools
 import re
 import typing
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ CommandSpec = str | tuple[str, ...]
 
 _UNKNOWN: Final = "is not a known field"
 _NOT_QUOTED: Final = tuple(f"must be a string, not {kind}" for kind in ("an integer", "a number", "true or false"))
+_POSITION: Final = re.compile(r"\[\d+\]")
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -79,12 +81,11 @@ def structure(document: Document, kind: type[T], findings: Findings, root: str =
         return config_converter().structure(document.root, kind)
     except Exception as error:  # cattrs raises groups of whatever its hooks raise; ``explain`` names each
         problems = explain(error)
-    known = set(known_keys(kind))
     pruned = document.root
     for problem in problems:
         path = root + problem.path.removeprefix(ROOT)
         if problem.message == _UNKNOWN:
-            findings.add(path, _UNKNOWN + _suggestion(path, known))
+            findings.add(path, _UNKNOWN + _suggestion(problem.path, kind))
             continue
         advice = " (write it in quotes)" if problem.message.startswith(_NOT_QUOTED) else ""
         findings.add(path, problem.message + advice)
@@ -119,15 +120,42 @@ def _without(value: Any, steps: list[str]) -> Any:
 
 def known_keys(kind: Any) -> Iterator[str]:
     """Every key that ``kind`` knows at any depth."""
+    return (key for _, key in _known_places(kind))
+
+
+def _known_places(kind: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every key that ``kind`` knows, after the place where it may stand: ``("storage.sqlite", "path")``."""
     if attrs.has(kind):
         hints = typing.get_type_hints(kind)
         for field in attrs.fields(kind):
-            yield field.name
-            yield from known_keys(hints[field.name])
+            yield place, field.name
+            yield from _known_places(hints[field.name], f"{place}.{field.name}" if place else field.name)
+    inside = f"{place}[]" if typing.get_origin(kind) is tuple else place
     for inner in typing.get_args(kind):
-        yield from known_keys(inner)
+        yield from _known_places(inner, inside)
 
 
-def _suggestion(path: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(path.rpartition(".")[2], known, n=1, cutoff=0.75)
-    return f" (did you mean {close[0]}?)" if close else ""
+def _suggestion(path: str, kind: Any) -> str:
+    """What may be meant by the unknown key at ``path``: a key of its place, else the places that have this key."""
+    place, _, key = _POSITION.sub("[]", path).removeprefix(ROOT).rpartition(".")
+    place = place.removeprefix(".")
+    known = dict.fromkeys(_known_places(kind))
+    here = [name for at, name in known if at == place]
+    if key in here:
+        return " (a dot in a key does not nest it: write one key under the other)"
+    if close := difflib.get_close_matches(key, here, n=1, cutoff=0.75):
+        return f" (did you mean {close[0]}?)"
+    places = [at for at, name in known if name == key and at]
+    nearest = max((_shared_keys(place, at) for at in places), default=0)
+    match [at for at in places if _shared_keys(place, at) == nearest]:
+        case [at]:
+            return f" (belongs under {at.removesuffix('[]')}: {at}.{key})"
+        case [*others, last] if others:
+            return f" (belongs under {', '.join(others)} or {last})"
+    return " (belongs at the top level)" if ("", key) in known else ""
+
+
+def _shared_keys(place: str, other: str) -> int:
+    """How many keys two places have in common, from the top."""
+    pairs = zip(place.split("."), other.split("."), strict=False)
+    return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))

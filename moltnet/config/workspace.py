@@ -128,8 +128,7 @@ def write_identity(workspace: Path, identity: Identity) -> Path:
 
 
 def _json(root: dict[str, Any]) -> bytes:
-    # What UTF-8 cannot hold, half a surrogate pair, goes back to the escape that it was read from.
-    return (json.dumps(root, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+    return (json.dumps(root, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 @contextmanager

@@ -36,14 +36,13 @@ async def test_a_new_workspace_gets_a_private_configuration(run: Run, workspace:
     assert (ran.exit_code, ran.stdout, ran.stderr) == (0, "wrote Moltnet client config .moltnet/config.json\n", "")
     assert workspace.read() == {
         "version": "moltnet.client.v1",
-        "agent": {"name": "Alpha", "runtime": "openclaw"},
+        "agent": {"name": "Alpha"},
         "attachments": [
             {
                 "network_id": "net_a",
                 "member_id": "alpha",
                 "base_url": server.url,
                 "agent_name": "Alpha",
-                "runtime": "openclaw",
                 "auth": {"mode": "none"},
                 "rooms": [{"id": "general", "wake": "never"}, {"id": "lab", "wake": "never"}],
             }
@@ -219,6 +218,27 @@ async def test_without_a_claim_an_absent_server_is_only_a_note(run: Run, workspa
     assert "the server was not checked" in ran.stderr
     assert "connection refused" in ran.stderr
     assert workspace.attachment()["base_url"] == url
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_network_that_asks_for_a_token_is_noted_where_none_is_given(
+    run: Run, workspace: Workspace, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPHA_TOKEN", "from-the-environment")
+    async with open_scripted_server(answer(status), answer(status)) as server:
+        bare = await run(*connect(server.url))
+        given = await run(*connect(server.url, "--token-env", "ALPHA_TOKEN"))
+    assert (bare.exit_code, given.exit_code) == (0, 0)
+    assert "the network asks for a token; add --token-env NAME or --token-path FILE" in bare.stderr
+    assert given.stderr == ""
+
+
+async def test_a_runtime_is_written_only_if_it_is_chosen(run: Run, workspace: Workspace) -> None:
+    async with open_scripted_server(NETWORK, NETWORK) as server:
+        await run(*connect(server.url))
+        assert "runtime" not in workspace.attachment()
+        await run(*connect(server.url, "--runtime", "codex"))
+    assert workspace.attachment()["runtime"] == "codex"
 
 
 async def test_without_a_claim_a_silent_server_is_only_a_note(run: Run, workspace: Workspace) -> None:

@@ -16,6 +16,13 @@ def run(path: Path) -> tuple[int, list[str]]:
     return result.exit_code, result.output.splitlines()
 
 
+def steps(enter: str) -> list[str]:
+    return [
+        f"next: {enter}moltnet start",
+        "then: uncomment the agent in MoltnetNode and run it in another terminal: moltnet node start",
+    ]
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -23,7 +30,12 @@ def mode(path: Path) -> int:
 def test_an_unmodified_starter_starts_on_this_machine_only(tmp_path: Path) -> None:
     assert run(tmp_path) == (
         0,
-        [f"initialized {tmp_path}", f"created {tmp_path / 'Moltnet'}", f"created {tmp_path / 'MoltnetNode'}"],
+        [
+            f"initialized {tmp_path}",
+            f"created {tmp_path / 'Moltnet'}",
+            f"created {tmp_path / 'MoltnetNode'}",
+            *steps(f"cd {tmp_path} && "),
+        ],
     )
     server = load_server_config(tmp_path / "Moltnet", {}, tmp_path)
     assert (server.network.id, server.network.name) == ("local", "Local Moltnet")
@@ -37,9 +49,9 @@ def test_an_unmodified_starter_starts_on_this_machine_only(tmp_path: Path) -> No
 
 def test_the_commented_attachment_of_the_starter_loads_once_it_is_uncommented(tmp_path: Path) -> None:
     run(tmp_path)
-    lines = (tmp_path / "MoltnetNode").read_text().splitlines()
-    kept = [line.removeprefix("# ") for line in lines if line != "attachments: []"]
-    (tmp_path / "MoltnetNode").write_text("\n".join(kept[1:]))
+    before, hint, example = (tmp_path / "MoltnetNode").read_text().partition("# attachments:\n")
+    uncommented = "".join(line.removeprefix("# ") for line in (hint + example).splitlines(keepends=True))
+    (tmp_path / "MoltnetNode").write_text(before + uncommented)
     (alpha,) = load_node_config(tmp_path / "MoltnetNode", {}, tmp_path).attachments
     assert alpha.agent.id == "alpha"
 
@@ -61,6 +73,7 @@ def test_an_existing_file_is_kept(tmp_path: Path) -> None:
             f"exists {tmp_path / 'MoltnetNode'}",
             f"initialized {tmp_path}",
             "no files created",
+            *steps(f"cd {tmp_path} && "),
         ],
     )
     assert (tmp_path / "Moltnet").read_text() == "mine"
@@ -70,7 +83,7 @@ def test_an_existing_file_is_kept(tmp_path: Path) -> None:
 def test_here_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(init, [])
-    assert result.output.splitlines() == ["initialized .", "created Moltnet", "created MoltnetNode"]
+    assert result.output.splitlines() == ["initialized .", "created Moltnet", "created MoltnetNode", *steps("")]
 
 
 def test_a_place_that_cannot_be_a_directory_is_an_error(tmp_path: Path) -> None:

@@ -76,6 +76,49 @@ async def test_wrong_usage_is_one_line_that_says_where_help_is(run: Run, argumen
     assert ran.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command", "owner"),
+    [
+        (["send", "--target", "room:general", "--text", "bad \udcff"], "send", "--text"),
+        (["send", "--text=bad \udcff", "--target", "room:general"], "send", "--text"),
+        (["register-agent", "--name", "n\udcff"], "register-agent", "--name"),
+        (["connect", "--agent-name", "n\udcff"], "connect", "--agent-name"),
+        (["read", "--json", "\udcff"], "read", "an argument"),
+        (["validate", "\udcff"], "validate", "an argument"),
+        (["node", "start", "\udcff"], "node", "an argument"),
+    ],
+)
+async def test_what_is_not_utf_8_is_refused_with_the_option_it_belongs_to(
+    run: Run, workspace: Workspace, arguments: Sequence[str], command: str, owner: str
+) -> None:
+    ran = await run(*arguments)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr == f"moltnet: {owner} is not UTF-8 text; see: moltnet {command} --help\n"
+    assert list(workspace.path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["read", "--target", "room:x", "--limit", "x"], "'x' is not a valid whole number"),
+        (["read", "--target", "room:x", "--timeout", "x"], "'x' is not a valid number"),
+        (["demo", "--rounds", "x"], "'x' is not a valid whole number"),
+    ],
+)
+async def test_what_is_no_number_is_said_in_plain_words(run: Run, arguments: Sequence[str], text: str) -> None:
+    ran = await run(*arguments)
+    assert ran.exit_code == 2
+    assert text in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["connect", "register-agent"])
+async def test_a_wrong_address_is_blamed_on_its_option(run: Run, command: str) -> None:
+    wanted = ("--network-id", "net_a", "--member-id", "alpha") if command == "connect" else ()
+    ran = await run(command, "--base-url", "ftp://x", *wanted)
+    assert ran.exit_code == 2
+    assert ran.stderr.startswith("moltnet: --base-url: the server's address must start with http:// or https://")
+
+
 def raising(error: BaseException) -> click.Command:
     @click.command
     def fails() -> None:

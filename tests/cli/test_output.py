@@ -3,7 +3,7 @@ import re
 import click
 import pytest
 
-from moltnet.cli.output import columns, harmless, message_lines
+from moltnet.cli.output import MAX_SHOWN_CHARACTERS, columns, harmless, message_lines
 from moltnet.protocol.ids import MessageId, NetworkId, RoomId
 from moltnet.protocol.messages import Actor, Message, MessageOrigin, Part, Target
 from moltnet.protocol.times import Timestamp
@@ -49,6 +49,14 @@ def test_further_lines_and_parts_are_indented() -> None:
         '    [data] {"a":[1]}',
         "    [image]",
     ]
+
+
+def test_a_huge_text_is_cut_for_people() -> None:
+    lines = shown(message(Part(kind="text", text="x" * (MAX_SHOWN_CHARACTERS + 7))))
+    assert lines[0].endswith("x" * MAX_SHOWN_CHARACTERS)
+    assert lines[1:] == ["    … 7 more characters; --json shows all"]
+    whole = "x" * MAX_SHOWN_CHARACTERS
+    assert shown(message(Part(kind="text", text=whole)))[0].endswith(f": {whole}")
 
 
 def test_a_message_without_parts_and_name_shows_its_sender() -> None:

@@ -48,7 +48,9 @@ def test_a_directory_stands_for_every_configuration_in_it(tmp_path: Path, monkey
 def test_a_directory_without_configuration_is_an_error(tmp_path: Path) -> None:
     code, _, errors = run(tmp_path)
     assert code == 2
-    assert errors == [f"{tmp_path}: holds no Moltnet, MoltnetNode or .moltnet/config.json file"]
+    assert errors == [
+        f"{tmp_path}: holds no Moltnet, MoltnetNode or .moltnet/config.json file; moltnet init writes starters"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,13 @@ def test_the_kind_of_a_file_is_recognised(tmp_path: Path, name: str, text: str, 
 def test_weakness_cli_14_every_kind_of_file_can_be_validated(tmp_path: Path, text: str, name: str) -> None:
     path = write(tmp_path / name, text)
     assert run(path) == (0, [f"validated {path}"], [])
+
+
+def test_a_file_whose_name_promises_another_kind_is_said_to_be_what_it_is(tmp_path: Path) -> None:
+    path = write(tmp_path / "Moltnet", NODE)
+    assert run(path) == (0, [f"validated {path} (a node file; moltnet start does not read it)"], [])
+    other = write(tmp_path / "MoltnetNode", SERVER)
+    assert run(other) == (0, [f"validated {other} (a server file; moltnet node start does not read it)"], [])
 
 
 def test_every_problem_of_every_file_is_on_a_line_of_its_own(tmp_path: Path) -> None:

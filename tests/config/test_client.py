@@ -216,19 +216,19 @@ CHOICE = [
     ([("a", "x")], "b", "y", 'no Moltnet attachment is configured for network "b" and member "y"'),
     ([("a", "x")], "b", None, 'no Moltnet attachment is configured for network "b"'),
     ([("a", "x")], None, "y", 'no Moltnet attachment is configured for member "y"'),
-    ([("a", "x"), ("b", "x")], None, None, "several Moltnet attachments are configured; --network is required"),
-    ([("a", "x"), ("a", "y")], None, None, "several Moltnet attachments are configured; --member is required"),
+    ([("a", "x"), ("b", "x")], None, None, "several Moltnet attachments are configured; --network is required: a, b"),
+    ([("a", "x"), ("a", "y")], None, None, "several Moltnet attachments are configured; --member is required: x, y"),
     (
         [("a", "x"), ("a", "y")],
         "a",
         None,
-        'several Moltnet attachments are configured for network "a"; --member is required',
+        'several Moltnet attachments are configured for network "a"; --member is required: x, y',
     ),
     (
         [("a", "x"), ("b", "x")],
         None,
         "x",
-        'several Moltnet attachments are configured for member "x"; --network is required',
+        'several Moltnet attachments are configured for member "x"; --network is required: a, b',
     ),
 ]
 

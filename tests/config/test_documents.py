@@ -86,6 +86,26 @@ def test_what_yaml_must_not_hold_is_named_with_its_line(text: str, path: str, me
 
 
 @pytest.mark.parametrize(
+    ("text", "advice", "line"),
+    [
+        ("a:\n  b: 1\n c: 2\n", "wrong indentation here or in the line above", 3),
+        ("a:\n  - b: 1\n   c: 2\n", "wrong indentation here or in the line above", 3),
+        ("a:\n  - b: 1\n     c: 2\n", "wrong indentation here or in the line above", 3),
+        ("  a: 1\nb: 2\n", "wrong indentation here or in the line above", 2),
+        ("a:\n\tb: 1\n", "a tab cannot indent YAML, use spaces", 2),
+        ("a:\tb\n", "a tab cannot stand here, use spaces", 1),
+        ("x: 1\na: [@alpha]\n", '"@" must be quoted', 2),
+        ("a: `x`\n", '"`" must be quoted', 1),
+        ("x: 1\na: b: c\n", 'put the value in quotes, it holds ": "', 2),
+        ("a: 'b' c\n", "expected <block end>, but found '<scalar>'", 1),
+        ("a: [b\nc: 2\n", "expected ',' or ']', but got ':'", 2),
+    ],
+)
+def test_frequent_mistakes_in_yaml_are_answered_with_what_to_do(text: str, advice: str, line: int) -> None:
+    assert problems(text) == [("$", f"is not valid YAML: {advice}", line)]
+
+
+@pytest.mark.parametrize(
     ("text", "message", "line"),
     [
         ("", "is empty", None),

@@ -340,3 +340,27 @@ def test_the_file_is_found_like_every_configuration(write: Write, tmp_path: Path
     assert load_server_config(None, {"MOLTNET_CONFIG": "elsewhere.yaml"}, tmp_path).network.id == "by-variable"
     with pytest.raises(ConfigError, match="missing: no such file"):
         load_server_config(None, {"MOLTNET_CONFIG": "missing"}, tmp_path)
+
+
+class TestAStartInAnotherDirectory:
+    def test_says_that_the_database_lies_beside_the_file(self, write: Write, tmp_path: Path) -> None:
+        database, elsewhere = tmp_path / "lab/.moltnet/moltnet.db", tmp_path / "elsewhere"
+        environ = {"MOLTNET_CONFIG": str(write("network: {id: lab}", "lab/Moltnet"))}
+        assert load_server_config(None, environ, elsewhere).notices == ()
+        database.parent.mkdir()
+        database.touch()
+        assert load_server_config(None, environ, elsewhere).notices == (
+            f"no database at {elsewhere}/.moltnet/moltnet.db; there is one at {database}: start in that directory, "
+            "or give an absolute storage.sqlite.path",
+        )
+        assert load_server_config(None, environ, tmp_path / "lab").notices == ()
+
+    def test_is_fine_with_a_database_there_or_an_absolute_path(self, write: Write, tmp_path: Path) -> None:
+        for path in (tmp_path / "lab/kept.db", tmp_path / "elsewhere/kept.db"):
+            path.parent.mkdir()
+            path.touch()
+        config = write("storage: {sqlite: {path: kept.db}}", "lab/Moltnet")
+        assert load_server_config(config, {}, tmp_path / "elsewhere").notices == ()
+        assert len(load_server_config(config, {}, tmp_path).notices) == 1
+        for absolute in (tmp_path / "lab/kept.db", tmp_path / "new.db"):
+            assert load_server_config(config, {"MOLTNET_SQLITE_PATH": str(absolute)}, tmp_path).notices == ()

@@ -186,12 +186,27 @@ def test_a_link_and_a_public_file_with_a_token_are_refused(write: Write, tmp_pat
     assert other.read_text() == WRITTEN
 
 
-def test_names_survive_in_every_script_and_half_characters_too(write: Write) -> None:
-    text = WRITTEN.replace('"runtime": "claude-code"', '"name": "Zoë 🦞", "runtime": "\\ud800"')
+def test_names_survive_in_every_script(write: Write) -> None:
+    text = WRITTEN.replace('"runtime": "claude-code"', '"name": "Zoë 🦞"')
     path = write(text, ".moltnet/config.json")
     upsert_attachment(path, CHANGE)
     assert read(path)["agent"] == json.loads(text)["agent"]
     assert "Zoë 🦞" in path.read_text()
+
+
+def test_half_a_character_is_refused_and_the_file_kept(write: Write) -> None:
+    text = WRITTEN.replace('"runtime": "claude-code"', '"runtime": "\\ud800"')
+    path = write(text, ".moltnet/config.json")
+    with pytest.raises(ConfigError, match=r"\$\.agent\.runtime: is not text: it holds half of a character"):
+        upsert_attachment(path, CHANGE)
+    assert path.read_text() == text
+
+
+def test_half_a_character_is_not_written(tmp_path: Path) -> None:
+    path = client_config_path(tmp_path)
+    with pytest.raises(ConfigError, match=r"attachments\[0\]\.agent_name: is not text"):
+        upsert_attachment(path, AttachmentChange("net", "alpha", "https://net.test", agent_name="n\udcff"))
+    assert not path.exists()
 
 
 def test_weakness_cli_13_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:

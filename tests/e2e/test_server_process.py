@@ -112,6 +112,8 @@ class TestStopping:
                         pass
             assert await ended(program) == 0
             assert "Traceback" not in program.log()
+            assert str(server.directory / "data" / "moltnet.db") in program.log()
+            assert "stopped" in program.log().splitlines()[-1]
         async with server.run():
             assert await room_texts(server) == [("ada", "before the end")]
 
@@ -148,7 +150,9 @@ class TestRefusingToStart:
         async with server.run():
             refused = await refused_start(other.directory)
         assert refused.process.returncode == ExitCode.SERVER
-        assert f"can't listen on {server.url[7:]}: Address already in use" in refused.log()
+        advice = "another program (another moltnet?) uses it: stop it, or set server.listen_addr or MOLTNET_LISTEN_ADDR"
+        assert f"can't listen on {server.url[7:]}: Address already in use; {advice}" in refused.log()
+        assert not (other.directory / "data").exists()
         assert "Traceback" not in refused.log()
 
     async def test_a_database_in_use(self, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from moltnet.protocol.errors import ProtocolViolation
 from moltnet.protocol.events import Event
 from moltnet.protocol.frames import event_frame_text
 from moltnet.protocol.network import SPOKEN_PROTOCOLS, Capabilities, Network
+from moltnet.protocol.pages import RoomPage
+from moltnet.protocol.rooms import Room
 
 NETWORK = Network(
     id="net",
@@ -42,6 +44,10 @@ class AttachServer:
     events: list[Event] = attrs.field(factory=list)
     asked: list[Mapping[str, str]] = attrs.field(factory=list)
     """The headers of every `GET /v1/network`."""
+    rooms: dict[str, Room] | int = 403
+    """What `GET /v1/rooms` and `GET /v1/rooms/{id}` know of, or the status that they answer with."""
+    asked_rooms: list[str] = attrs.field(factory=list)
+    """The path of every question for rooms."""
     agent_token: str = ""
     """Minted for the next READY."""
     ping_seconds: float = 2.5
@@ -272,9 +278,12 @@ async def _handle(server: AttachServer, stream: trio.SocketStream) -> None:
             status, body = (
                 (200, encode(server.network)) if isinstance(server.network, Network) else (server.network, b"{}")
             )
-            await stream.send_all(
-                f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
-            )
+            await _answer(stream, status, body)
+            server.note_change()
+            return
+        if "/v1/rooms" in path:
+            server.asked_rooms.append(path)
+            await _answer(stream, *_rooms_answer(server.rooms, path))
             server.note_change()
             return
         async with trio.open_nursery() as nursery:
@@ -293,6 +302,23 @@ async def _handle(server: AttachServer, stream: trio.SocketStream) -> None:
             await _run(script, peer)
             nursery.cancel_scope.cancel()
     server.note_change()
+
+
+async def _answer(stream: trio.SocketStream, status: int, body: bytes) -> None:
+    await stream.send_all(
+        f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+    )
+
+
+def _rooms_answer(rooms: dict[str, Room] | int, path: str) -> tuple[int, bytes]:
+    if isinstance(rooms, int):
+        return rooms, b"{}"
+    room_id = path.partition("/v1/rooms")[2].strip("/")
+    if not room_id:
+        return 200, encode(RoomPage(tuple(rooms.values())))
+    if room_id in rooms:
+        return 200, encode(rooms[room_id])
+    return 404, b'{"error":"unknown room","code":"unknown_room"}'
 
 
 async def _run(script: Script, peer: Peer) -> None:

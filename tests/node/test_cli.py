@@ -46,6 +46,33 @@ def test_every_spelling_of_bridge_reads_the_file(
     assert all("bridge.json" in line for line in capsys.readouterr().err.splitlines())
 
 
+@pytest.mark.parametrize("group", ["bridge", "attachment"])
+def test_a_bridge_without_a_command_says_which_one_in_a_line(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([group]) == 2
+    out, err = capsys.readouterr()
+    wanted = f"moltnet: {group} needs a command: moltnet {group} run FILE; see: moltnet {group} --help\n"
+    assert (out, err) == ("", wanted)
+
+
+@pytest.mark.parametrize(("group", "command"), [("node", "start"), ("bridge", "run")])
+@pytest.mark.parametrize("word", ["stop", "status", "strat"])
+def test_a_word_that_is_neither_file_nor_command_is_said_to_be_neither(
+    group: str,
+    command: str,
+    word: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([group, word]) == 2
+    wanted = f"no such file and no such command: {word} (commands: {command}); see: moltnet {group} --help"
+    assert capsys.readouterr().err == f"moltnet: {wanted}\n"
+    (tmp_path / word).write_text("{}")
+    assert main([group, word]) == 2
+    assert f"{tmp_path}/{word}" in capsys.readouterr().err
+
+
 def test_no_file_is_a_usage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

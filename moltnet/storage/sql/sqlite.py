@@ -108,7 +108,7 @@ class SqliteStore:
 
     def _probe(self, connection: sqlite3.Connection) -> None:
         connection.execute(statements.PUT_META, (_WRITE_PROBE, format_timestamp(utc_now())))
-        # A small write may find room in the log when the disk has none left; a file that was removed takes writes.
+        # A small write may find room in the log when the disk has none left.
         try:
             free = free_bytes(self.database.path)
         except OSError as error:

@@ -18,6 +18,7 @@ from moltnet.protocol.times import utc_now
 from moltnet.storage import limits
 from moltnet.storage.sql.migrate import load_migrations, migrate, schema_version
 from moltnet.storage.sql.sqlite_files import (
+    FileIdentity,
     create_private_file,
     database_lock,
     make_private_directory,
@@ -63,7 +64,7 @@ class SqliteDatabase:
     The limiters tell how many threads work and how many callers wait.
     """
 
-    path: Path
+    file: FileIdentity
     writer: sqlite3.Connection
     readers: tuple[sqlite3.Connection, ...]
     _resources: ExitStack
@@ -75,13 +76,19 @@ class SqliteDatabase:
         self._idle_readers = deque(self.readers)
         self.read_limiter = trio.CapacityLimiter(len(self.readers))
 
+    @property
+    def path(self) -> Path:
+        return self.file.path
+
     async def write(self, work: Work[Result]) -> Result:
         """Run ``work`` and commit what it wrote; if it raises, nothing was written.
+
+        Nothing is written either once the path names another file or none: who opens it next would not find it.
 
         Cancelled before its turn, it does not run; once started it finishes, bounded by the busy timeout. Raises
         ``StorageFull``, ``StorageError``, and whatever ``work`` raises.
         """
-        return await trio.to_thread.run_sync(_transact, self.writer, work, limiter=self.write_limiter)
+        return await trio.to_thread.run_sync(self._write, work, limiter=self.write_limiter)
 
     async def read(self, work: Work[Result]) -> Result:
         """Run ``work`` on one consistent state of the database, beside the writer.
@@ -99,6 +106,21 @@ class SqliteDatabase:
         await self.write_limiter.acquire_on_behalf_of(object())
         await trio.to_thread.run_sync(self._resources.close)
 
+    def _write(self, work: Work[Result]) -> Result:
+        with translated_errors():
+            self.writer.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(self.writer)
+                # SQLite itself would go on writing into a file that was removed, and never say so.
+                self.file.check()
+                self.writer.execute("COMMIT")
+            except BaseException:
+                # Some failures have already ended the transaction.
+                if self.writer.in_transaction:
+                    self.writer.execute("ROLLBACK")
+                raise
+            return result
+
     def _read(self, work: Work[Result]) -> Result:
         # Taken and given back in the thread itself, which may outlive its caller. The limiter counts the same.
         connection = self._idle_readers.pop()
@@ -112,20 +134,6 @@ class SqliteDatabase:
                         connection.execute("ROLLBACK")
         finally:
             self._idle_readers.append(connection)
-
-
-def _transact(connection: sqlite3.Connection, work: Work[Result]) -> Result:
-    with translated_errors():
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            # Some failures have already ended the transaction.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return result
 
 
 @contextmanager
@@ -153,7 +161,7 @@ def _open(path: Path, busy_timeout_ms: int) -> SqliteDatabase:
             with translated_errors():
                 make_private_directory(path.parent)
                 opened.enter_context(database_lock(path))
-                create_private_file(path)
+                file = create_private_file(path)
                 writer = opened.enter_context(_writing_connection(path, busy_timeout_ms))
                 migrate(writer, load_migrations("sqlite"), utc_now())
                 readers = tuple(
@@ -167,7 +175,7 @@ def _open(path: Path, busy_timeout_ms: int) -> SqliteDatabase:
             raise
         except StorageError as error:
             raise type(error)(f"can't open {path}: {error}") from error
-        return SqliteDatabase(path, writer, readers, opened.pop_all())
+        return SqliteDatabase(file, writer, readers, opened.pop_all())
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from moltnet.storage.store import StoreInUse
+import attrs
+
+from moltnet.storage.store import StorageError, StoreInUse
 
 PRIVATE_FILE: Final = 0o600
 PRIVATE_DIRECTORY: Final = 0o700
@@ -30,12 +32,35 @@ def make_private_directory(directory: Path) -> None:
         _sync_directory(each.parent)
 
 
-def create_private_file(path: Path) -> None:
+@attrs.frozen
+class FileIdentity:
+    """Which file ``path`` named when it was opened. While it is open, no other file can get its numbers."""
+
+    path: Path
+    device: int
+    inode: int
+
+    def check(self) -> None:
+        """Raises ``StorageError`` if ``path`` names no file any more, or another one."""
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            raise StorageError(f"{self.path} is gone: {error.strerror}") from error
+        if (status.st_dev, status.st_ino) != (self.device, self.inode):
+            raise StorageError(f"{self.path} is gone: another file has taken its place")
+
+
+def create_private_file(path: Path) -> FileIdentity:
     """Create the database file for its owner only, if it is missing; SQLite would ask the umask. Raises ``OSError``.
 
     Called before SQLite opens the file: closing any descriptor of it later would drop SQLite's own locks.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE))
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
+    try:
+        status = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    return FileIdentity(path, status.st_dev, status.st_ino)
 
 
 def shut_out_others(path: Path) -> None:

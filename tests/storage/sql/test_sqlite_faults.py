@@ -1,6 +1,7 @@
 """Disks that are full or read-only, rows that are damaged, code that fails in the middle: nothing half is kept."""
 
 import resource
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,6 +21,8 @@ from moltnet.storage.sql.sqlite import SqliteStore, open_sqlite, sqlite_store
 from moltnet.storage.sql.sqlite_database import SqliteDatabase
 from moltnet.storage.store import StorageError, StorageFull, Store
 from tests.contracts.store_messages import wake
+from tests.fakes.http_client import http_client
+from tests.fakes.network import open_test_server, room_message
 from tests.storage.examples import GENERAL, NETWORK, create_room, post, room, room_history
 from tests.storage.sql.raw import raw_connection, raw_value
 
@@ -97,6 +100,46 @@ async def test_a_database_whose_file_was_removed_is_not_ready(store: SqliteStore
         await store.check_writable()
     moved.rename(store.database.path)
     await store.check_writable()
+
+
+async def test_nothing_is_written_once_the_database_file_was_removed(store: SqliteStore) -> None:
+    await store.commit([post("before")])
+    store.database.path.unlink()
+    for _ in range(2):  # it does not come to terms with that either
+        with pytest.raises(StorageError, match=r"moltnet\.db is gone: No such file"):
+            await store.commit([post("lost")])
+    newest = (await store.message_page(room_history(), PageRequest())).messages[-1]
+    assert b'"before"' in newest
+
+
+async def test_nothing_is_written_once_another_file_lies_at_the_path(store: SqliteStore) -> None:
+    path = store.database.path
+    path.rename(path.with_name("elsewhere.db"))
+    shutil.copyfile(path.with_name("elsewhere.db"), path)
+    with pytest.raises(StorageError, match=r"moltnet\.db is gone: another file has taken its place"):
+        await store.commit([post("lost")])
+    with pytest.raises(StorageError, match="another file"):
+        await store.check_writable()
+
+
+async def test_a_server_whose_database_was_removed_accepts_nothing_until_it_is_restarted(path: Path) -> None:
+    async with open_sqlite(path, NETWORK) as store, open_test_server(store=store) as server:
+        client = http_client(server)
+        assert (await client.post("/v1/messages", room_message(message_id="before"))).status == 202
+        for file in path.parent.glob("moltnet.db*"):
+            file.unlink()
+        for answer in (
+            await client.post("/v1/messages", room_message(message_id="lost")),
+            await client.post("/v1/messages", room_message(message_id="before")),
+            await client.get("/readyz"),
+        ):
+            assert (answer.status, answer.code) == (503, "storage_unavailable")
+        page = await client.get("/v1/rooms/general/messages")
+        assert b"lost" not in page.body
+    async with open_sqlite(path, NETWORK) as store, open_test_server(store=store) as server:
+        client = http_client(server)
+        assert (await client.get("/readyz")).status == 200
+        assert (await client.post("/v1/messages", room_message(message_id="after"))).status == 202
 
 
 @pytest.fixture
