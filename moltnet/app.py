@@ -11,18 +11,19 @@ import attrs
 
 from moltnet.attach.endpoint import Gateway
 from moltnet.attach.frames import FrameCache
-from moltnet.attach.registry import Registry
+from moltnet.attach.registry import REBOUND, REMOVED, Registry
 from moltnet.attach.reports import open_reports
 from moltnet.auth.origin import OriginPolicy
 from moltnet.auth.policy import Authenticator, AuthPolicy
 from moltnet.auth.tokens import StaticToken, TokenTable, token_digest
 from moltnet.broker import Broker
-from moltnet.config.settings import AuthMode, MoltnetConfig
+from moltnet.config.settings import AuthMode, MoltnetConfig, PairingSettings
 from moltnet.core.declare import declare
 from moltnet.core.network import NetworkContext
 from moltnet.directory import Directory
 from moltnet.journal import open_journal
 from moltnet.protocol.ids import NetworkId
+from moltnet.protocol.pairings import Pairing
 from moltnet.protocol.times import WallClock, utc_now
 from moltnet.storage.factory import open_store
 from moltnet.storage.store import Committed, Store
@@ -70,11 +71,18 @@ async def open_app_on(store: Store, config: MoltnetConfig, clock: WallClock = ut
     directory = Directory(config.network.id)
     directory.load(await store.load_directory())
     bounds = await store.event_bounds()
+    registry = Registry()
     broker = Broker(config.network.id, store, bounds.newest_seq, bounds.newest_id)
 
     def publish(committed: Committed) -> None:
+        for agent in committed.agents:
+            known = directory.agent(agent.id)
+            if known is not None and known.credential_key != agent.credential_key:
+                registry.dismiss(agent.id, REBOUND)
+        for agent_id in committed.removed_agents:
+            registry.dismiss(agent_id, REMOVED)
         # Rooms and agents first: who may see an event is decided by what it changed.
-        directory.apply(committed.rooms, committed.agents)
+        directory.apply(committed.rooms, committed.agents, committed.removed_agents)
         broker.publish(committed.records)
 
     async with open_journal(store, publish) as journal:
@@ -88,7 +96,7 @@ async def open_app_on(store: Store, config: MoltnetConfig, clock: WallClock = ut
             clock=clock,
             mention_aliases=_mention_aliases(config),
             debug_events=config.server.debug_events,
-            has_pairings=bool(config.pairings),
+            pairings=tuple(_pairing(each) for each in sorted(config.pairings, key=lambda each: each.id)),
         )
         await declare(context, config.rooms, config.auth.tokens)
         async with open_reports(journal) as reports:
@@ -98,7 +106,7 @@ async def open_app_on(store: Store, config: MoltnetConfig, clock: WallClock = ut
                 authenticator=Authenticator(context.policy, _token_table(config), directory.agents_of),
                 origins=OriginPolicy(frozenset(config.server.allowed_origins)),
                 broker=broker,
-                gateway=Gateway(context, broker, Registry(), reports, FrameCache(context.id)),
+                gateway=Gateway(context, broker, registry, reports, FrameCache(context.id)),
             )
 
 
@@ -121,6 +129,17 @@ def _token_table(config: MoltnetConfig) -> TokenTable:
             for token in config.auth.tokens
             if token.value is not None
         )
+    )
+
+
+def _pairing(settings: PairingSettings) -> Pairing:
+    """What is told of a pairing: never its token."""
+    return Pairing(
+        id=settings.id,
+        remote_network_id=settings.remote_network_id,
+        remote_network_name=settings.remote_network_name,
+        remote_base_url=settings.remote_base_url,
+        status=settings.status,
     )
 
 

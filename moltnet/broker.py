@@ -17,7 +17,7 @@ from moltnet.protocol.codec import encode
 from moltnet.protocol.events import EventType, ReplayGap
 from moltnet.protocol.ids import GAP_PREFIX, NetworkId, gap_event_id
 from moltnet.protocol.times import format_timestamp
-from moltnet.storage.plan import event_wire
+from moltnet.storage.changes import event_wire
 from moltnet.storage.records import EventRecord
 from moltnet.storage.store import Store
 

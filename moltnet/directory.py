@@ -35,10 +35,17 @@ class Directory:
         """Take over what the store holds; called once, before anything is published."""
         self.apply(contents.rooms, contents.agents)
 
-    def apply(self, rooms: Iterable[StoredRoom], agents: Iterable[StoredAgent]) -> None:
+    def apply(
+        self, rooms: Iterable[StoredRoom], agents: Iterable[StoredAgent], removed_agents: Iterable[AgentId] = ()
+    ) -> None:
         """Take over what a commit changed."""
         for stored in rooms:
-            self._put_room(stored.room)
+            if stored.removed_at:
+                self._drop_room(stored.room.id)
+            else:
+                self._put_room(stored.room)
+        for agent_id in removed_agents:
+            self._drop_agent(agent_id)
         for agent in agents:
             self._put_agent(agent)
 
@@ -87,6 +94,17 @@ class Directory:
             self._rooms_of.setdefault(fqid, set()).add(room.id)
         for fqid in before - members:
             _discard(self._rooms_of, fqid, room.id)
+
+    def _drop_room(self, room_id: RoomId) -> None:
+        if self._rooms.pop(room_id, None) is not None:
+            self._room_ids.remove(room_id)
+            for fqid in self._members.pop(room_id):
+                _discard(self._rooms_of, fqid, room_id)
+
+    def _drop_agent(self, agent_id: AgentId) -> None:
+        agent = self._agents.pop(agent_id, None)
+        if agent is not None:
+            _discard(self._agents_of, agent.credential_key, agent_id)
 
     def _put_agent(self, agent: StoredAgent) -> None:
         before = self._agents.get(agent.id)

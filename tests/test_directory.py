@@ -1,11 +1,14 @@
 from collections.abc import Sequence
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moltnet.directory import Directory, key_window
 from moltnet.protocol.identity import agent_fqid
+from moltnet.protocol.ids import AgentId
+from moltnet.protocol.times import Timestamp
 from tests.fakes.credentials import directory_of, stored_agent, stored_room
 from tests.fakes.network import NETWORK, room
 
@@ -41,6 +44,20 @@ def test_an_agent_that_changes_hands_leaves_its_old_owner() -> None:
     assert [sorted(directory.agents_of(key)) for key in ("key:old", "key:new")] == [["beta"], ["alpha"]]
     directory.apply([], [stored_agent("beta", "key:new")])
     assert [sorted(directory.agents_of(key)) for key in ("key:old", "key:new")] == [[], ["alpha", "beta"]]
+
+
+def test_a_removed_room_and_agent_are_gone_from_every_index() -> None:
+    directory = directory_of([room("a", "alpha"), room("b", "alpha", "beta")], {"alpha": "key"})
+    removed = attrs.evolve(stored_room(room("b")), removed_at=Timestamp("2026-01-02T03:04:05Z"))
+    for _ in range(2):
+        directory.apply([removed], [], [AgentId("alpha"), AgentId("nobody")])
+        assert [each.id for each in directory.rooms()] == ["a"]
+        assert directory.rooms_of(ALPHA) == ["a"]
+        assert list(directory.member_fqids()) == [ALPHA]
+        assert (directory.agent("alpha"), directory.agents_of("key")) == (None, frozenset())
+    directory.apply([stored_room(room("b", "beta"))], [stored_agent("alpha", "key:new")], [AgentId("alpha")])
+    assert [each.id for each in directory.rooms()] == ["a", "b"]
+    assert directory.agents_of("key:new") == {"alpha"}
 
 
 members = st.sets(st.sampled_from(["alpha", "beta", "net_b:alpha", f"molt://{NETWORK}/agents/beta"]), max_size=4)

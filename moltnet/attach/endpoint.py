@@ -11,8 +11,8 @@ Tasks of an attachment, all in one nursery; whichever returns first ends it::
 They share the session without a lock: Trio runs one at a time, and nothing of it is touched across an ``await``.
 """
 
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import attrs
 import trio
@@ -20,7 +20,7 @@ import trio
 from moltnet.attach.delivery import AttachedAgent, Reporter, Wake, wake_of
 from moltnet.attach.frames import FrameCache
 from moltnet.attach.link import CloseCode, Link, LinkClosed
-from moltnet.attach.registry import Registry
+from moltnet.attach.registry import REBOUND, REMOVED, Registry, Seat
 from moltnet.attach.reports import Reports
 from moltnet.auth.claims import ANONYMOUS_KEY, Claims, CredentialKind
 from moltnet.auth.tokens import agent_key
@@ -36,6 +36,7 @@ from moltnet.protocol import limits
 from moltnet.protocol.agents import AgentRegistration
 from moltnet.protocol.attachment import Acked, Identified, PeerError, Reply, ServerSession
 from moltnet.protocol.errors import ErrorCode, ProtocolViolation
+from moltnet.protocol.events import EventType
 from moltnet.protocol.identity import AgentAddress
 from moltnet.protocol.ids import AgentId
 from moltnet.storage.records import EventRecord
@@ -114,32 +115,43 @@ class Gateway:
         position = await self.broker.locate(identified.cursor, self.context.clock())
         registration, _ = await claim_agent(self.context, agent_id, identified.agent.name.strip(), claims)
         with ExitStack() as released:
-            released.enter_context(self.registry.attached(agent_id, self._collision_key(claims, registration)))
-            await link.send(
-                session.ready(
-                    agent_id,
-                    registration.actor_uid,
-                    registration.actor_uri,
-                    agent_token=registration.agent_token,
-                    cursor=position.cursor,
-                    now=trio.current_time(),  # a slow disk is not the peer's silence
+            key = self._collision_key(claims, registration)
+            seat = released.enter_context(self.registry.attached(agent_id, key))
+            self._check_still_owned(registration, key)
+            with _seated(seat, ending):
+                await link.send(
+                    session.ready(
+                        agent_id,
+                        registration.actor_uid,
+                        registration.actor_uri,
+                        agent_token=registration.agent_token,
+                        cursor=position.cursor,
+                        now=trio.current_time(),  # a slow disk is not the peer's silence
+                    )
                 )
-            )
-            address = AgentAddress(self.context.id, agent_id)
-            agent = AttachedAgent(self.context.id, agent_id, address.fqid, registration.display_name)
-            attachment = _Attachment(
-                gateway=self,
-                link=link,
-                session=session,
-                address=address,
-                viewer=attached_viewer(claims, self.context.policy, address),
-                reporter=Reporter(agent, self.context.now, debug=self.context.debug_events),
-                ending=ending,
-            )
-            self.reports.add(attachment.reporter.connected())
-            log.info("attached", agent_id=agent_id, cursor=identified.cursor or "live")
-            released.callback(attachment.report_end)
-            await attachment.run(position)
+                address = AgentAddress(self.context.id, agent_id)
+                agent = AttachedAgent(self.context.id, agent_id, address.fqid, registration.display_name)
+                attachment = _Attachment(
+                    gateway=self,
+                    link=link,
+                    session=session,
+                    address=address,
+                    viewer=attached_viewer(claims, self.context.policy, address),
+                    reporter=Reporter(agent, self.context.now, debug=self.context.debug_events),
+                    ending=ending,
+                )
+                self.reports.add(attachment.reporter.connected())
+                log.info("attached", agent_id=agent_id, cursor=identified.cursor or "live")
+                released.callback(attachment.report_end)
+                await attachment.run(position)
+
+    def _check_still_owned(self, registration: AgentRegistration, key: str) -> None:
+        """Refuse an agent that was removed, or given away, after it was registered and before it had a seat."""
+        known = self.context.directory.agent(registration.agent_id)
+        if known is None or known.registration.actor_uid != registration.actor_uid:
+            raise Forbidden(ErrorCode.AGENT_NOT_REGISTERED, REMOVED.text)
+        if known.credential_key != key:
+            raise Forbidden(ErrorCode.AGENT_NOT_ALLOWED, REBOUND.text)
 
     def _collision_key(self, claims: Claims, registration: AgentRegistration) -> str:
         if registration.agent_token:
@@ -220,6 +232,15 @@ class _Watch:
         return True
 
 
+@contextmanager
+def _seated(seat: Seat, ending: _Ending) -> Iterator[None]:
+    """Run what a dismissal cancels."""
+    with seat.scope:
+        yield
+    if seat.dismissal is not None:
+        ending.set(seat.dismissal.label, code=CloseCode.POLICY, answer=seat.dismissal.text)
+
+
 def _close_code(code: int) -> CloseCode:
     return CloseCode.TOO_BIG if code == CloseCode.TOO_BIG else CloseCode.POLICY
 
@@ -287,8 +308,14 @@ class _Attachment:
         subscription = gateway.broker.subscribe(position.seq)
         while True:
             for record in await subscription.receive():
+                if self._is_about_its_own_end(record):
+                    continue
                 if can_see(self.viewer, record, gateway.context.policy, gateway.context.directory):
                     await self._send(record)
+
+    def _is_about_its_own_end(self, record: EventRecord) -> bool:
+        # A client takes it for its own, even if it is of an earlier agent of that id, read again after a resume.
+        return record.type == EventType.AGENT_REMOVED and record.agent_id == self.address.agent_id
 
     async def _send(self, record: EventRecord) -> None:
         while not self.session.can_send:

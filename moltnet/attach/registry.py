@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import attrs
+import trio
 
 from moltnet.auth.claims import ANONYMOUS_KEY
 from moltnet.core.errors import Conflict
@@ -11,21 +13,41 @@ from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.ids import AgentId
 
 
+@attrs.frozen
+class Dismissal:
+    """Why an attachment may not go on, for its reports and for its peer."""
+
+    label: str
+    text: str
+
+
+REMOVED: Final = Dismissal("agent_removed", "agent was removed from the network")
+REBOUND: Final = Dismissal("agent_rebound", "agent was given to another credential")
+
+
+@attrs.define(eq=False)
+class Seat:
+    """One attachment's place. What runs in ``scope`` is cancelled by a dismissal."""
+
+    scope: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
+    dismissal: Dismissal | None = attrs.field(init=False, default=None)
+
+
 @attrs.define(eq=False)
 class Registry:
-    """Live attachments: for each agent the credential key that they share, and how many there are."""
+    """Live attachments: for each agent the credential key that they share, and their seats."""
 
     _keys: dict[AgentId, str] = attrs.field(init=False, factory=dict)
-    _counts: dict[AgentId, int] = attrs.field(init=False, factory=dict)
+    _seats: dict[AgentId, set[Seat]] = attrs.field(init=False, factory=dict)
 
     def __len__(self) -> int:
-        return sum(self._counts.values())
+        return sum(map(len, self._seats.values()))
 
     def is_connected(self, agent_id: AgentId) -> bool:
-        return agent_id in self._counts
+        return agent_id in self._seats
 
     @contextmanager
-    def attached(self, agent_id: AgentId, key: str) -> Iterator[None]:
+    def attached(self, agent_id: AgentId, key: str) -> Iterator[Seat]:
         """Count an attachment for as long as the block runs. Never waits, so that releasing it can't be cut off.
 
         The same credential may attach any number of times; without credentials an agent attaches once. Raises
@@ -41,11 +63,21 @@ class Registry:
             raise Conflict(
                 ErrorCode.AGENT_ATTACHED_ELSEWHERE, f'agent "{agent_id}" is already attached with different credentials'
             )
+        seat = Seat()
         self._keys[agent_id] = key
-        self._counts[agent_id] = self._counts.get(agent_id, 0) + 1
+        self._seats.setdefault(agent_id, set()).add(seat)
         try:
-            yield
+            yield seat
         finally:
-            self._counts[agent_id] -= 1
-            if not self._counts[agent_id]:
-                del self._counts[agent_id], self._keys[agent_id]
+            seats = self._seats.get(agent_id, set())
+            if seat in seats:  # else it was dismissed, and others may sit there by now
+                seats.remove(seat)
+                if not seats:
+                    del self._seats[agent_id], self._keys[agent_id]
+
+    def dismiss(self, agent_id: AgentId, dismissal: Dismissal) -> None:
+        """End all attachments of an agent. They no longer count: whoever has the agent next may attach at once."""
+        self._keys.pop(agent_id, None)
+        for seat in self._seats.pop(agent_id, ()):
+            seat.dismissal = dismissal
+            seat.scope.cancel(reason=dismissal.text)

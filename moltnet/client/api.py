@@ -30,14 +30,31 @@ from moltnet.client.limits import (
     SEND_RETRY_CAP_SECONDS,
     SEND_TRY_SECONDS,
 )
+from moltnet.protocol.administration import ApplyRequest, ApplyResult, RemoveResult
 from moltnet.protocol.agents import AgentRegistration, AgentSummary, RegisterAgentRequest
 from moltnet.protocol.codec import encode
 from moltnet.protocol.ids import new_message_id
 from moltnet.protocol.limits import MAX_BODY_BYTES
 from moltnet.protocol.messages import MessageAccepted, SendMessageRequest, Target, TargetKind
 from moltnet.protocol.network import Network
-from moltnet.protocol.pages import AgentPage, DirectPage, MessagePage, PageRequest, RoomPage, ThreadPage
-from moltnet.protocol.rooms import CreateRoomRequest, DirectConversation, Room, Thread, UpdateRoomMembersRequest
+from moltnet.protocol.pages import (
+    AgentPage,
+    ArtifactPage,
+    DirectPage,
+    MessagePage,
+    PageRequest,
+    PairingPage,
+    RoomPage,
+    ThreadPage,
+)
+from moltnet.protocol.rooms import (
+    CreateRoomRequest,
+    DirectConversation,
+    RestoreRoomRequest,
+    Room,
+    Thread,
+    UpdateRoomMembersRequest,
+)
 
 T = TypeVar("T")
 
@@ -103,6 +120,31 @@ class MoltnetClient:
                 raise ValueError(f"no history of kind {target.kind!r}")
         return await self._get(path, MessagePage, page)
 
+    async def remove_room(self, room_id: str) -> RemoveResult:
+        """Needs ``admin``. Its messages stay, its members go."""
+        return await self._call("DELETE", f"/v1/rooms/{_quoted(room_id)}", RemoveResult)
+
+    async def restore_room(self, room_id: str, wanted: RestoreRoomRequest) -> Room:
+        """Needs ``admin``. Bring a removed room back, with these members."""
+        return await self._call("POST", f"/v1/rooms/{_quoted(room_id)}/restore", Room, encode(wanted))
+
+    async def artifacts(self, target: Target, page: PageRequest = FIRST_PAGE) -> ArtifactPage:
+        """A page of the artifacts of a room with its threads, of one thread, or of a DM, oldest first."""
+        match target.kind:
+            case TargetKind.ROOM:
+                of = f"room_id={_quoted(target.room_id)}"
+            case TargetKind.THREAD:
+                of = f"thread_id={_quoted(target.thread_id)}"
+            case TargetKind.DM:
+                of = f"dm_id={_quoted(target.dm_id)}"
+            case _:
+                raise ValueError(f"no artifacts of kind {target.kind!r}")
+        return await self._get(f"/v1/artifacts?{of}", ArtifactPage, page)
+
+    async def pairings(self, page: PageRequest = FIRST_PAGE) -> PairingPage:
+        """A page of the networks that this one is paired with, by id."""
+        return await self._get("/v1/pairings", PairingPage, page)
+
     async def agents(self, page: PageRequest = FIRST_PAGE) -> AgentPage:
         """A page of the agents that this credential may see, by id."""
         return await self._get("/v1/agents", AgentPage, page)
@@ -116,6 +158,14 @@ class MoltnetClient:
         Not repeated after a loss: the id would be taken, and its token gone with the lost answer.
         """
         return await self._call("POST", "/v1/agents/register", AgentRegistration, encode(wanted))
+
+    async def remove_agent(self, agent_id: str) -> RemoveResult:
+        """Needs ``admin``. Its token dies, its memberships end, its messages stay."""
+        return await self._call("DELETE", f"/v1/agents/{_quoted(agent_id)}", RemoveResult)
+
+    async def apply(self, wanted: ApplyRequest) -> ApplyResult:
+        """Needs ``admin``. Make rooms and agents what is said: all of it, or nothing."""
+        return await self._call("POST", "/v1/apply", ApplyResult, encode(wanted))
 
     async def send(self, message: SendMessageRequest) -> MessageAccepted:
         """Post a message, again and again until the server has answered: a repeat with the same id is stored once.
@@ -177,7 +227,8 @@ class MoltnetClient:
 
     async def _get(self, path: str, kind: type[T], page: PageRequest = FIRST_PAGE) -> T:
         query = {name: value for name, value in attrs.asdict(page).items() if value != getattr(FIRST_PAGE, name)}
-        return await self._call("GET", f"{path}?{urlencode(query)}" if query else path, kind)
+        joint = "&" if "?" in path else "?"
+        return await self._call("GET", f"{path}{joint}{urlencode(query)}" if query else path, kind)
 
     async def _call(self, method: str, path: str, kind: type[T], body: bytes = b"") -> T:
         answer = await self._http.exchange(Request(method, path, _JSON if body else (), body))

@@ -17,7 +17,7 @@ from moltnet.protocol.events import EventType
 from moltnet.protocol.identity import AgentAddress
 from moltnet.protocol.ids import AgentId
 from moltnet.protocol.rooms import Room, RoomAccess, Visibility, WritePolicy
-from moltnet.storage.records import EventRecord
+from moltnet.storage.records import THE_PUBLIC, EventRecord
 
 
 @attrs.frozen
@@ -82,6 +82,10 @@ def can_see(viewer: Viewer, record: EventRecord, policy: AuthPolicy, directory: 
     if record.room_id:
         if viewer.all_conversations:
             return True
+        if record.type == EventType.ROOM_REMOVED:
+            # The directory knows nothing of the room by now; who could read it stands in the event.
+            readers = viewer.agents | {THE_PUBLIC} if viewer.public_rooms else viewer.agents
+            return not readers.isdisjoint(record.addressed)
         room = directory.room(record.room_id)
         return room is not None and can_read_room(viewer, room, directory)
     if record.agent_id:

@@ -1,4 +1,4 @@
-"""Registering agents, and what a network shows of them (auth §5)."""
+"""Registering and removing agents, and what a network shows of them (auth §5)."""
 
 from collections.abc import Callable
 
@@ -17,9 +17,10 @@ from moltnet.protocol.agents import AgentRegistration, AgentSummary, RegisterAge
 from moltnet.protocol.codec import Problem
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import agent_fqid, is_qualified, parse_address
-from moltnet.protocol.ids import AgentId, RoomId, id_problem, new_actor_uid, new_uuid
+from moltnet.protocol.ids import AgentId, NetworkId, RoomId, id_problem, is_id, new_actor_uid, new_uuid
 from moltnet.protocol.pages import AgentPage, PageRequest
-from moltnet.storage.commands import AgentOwned, AgentStored, RegisterAgent
+from moltnet.protocol.times import Timestamp
+from moltnet.storage.commands import AgentOwned, AgentRemoved, AgentStored, RegisterAgent, RemoveAgent
 from moltnet.storage.records import StoredAgent
 
 IsConnected = Callable[[AgentId], bool]
@@ -60,19 +61,7 @@ async def claim_agent(
     if claims.kind is CredentialKind.ANONYMOUS:
         token = new_agent_token()
         key = agent_key(token)
-    now = context.now()
-    wanted = StoredAgent(
-        AgentRegistration(
-            network_id=context.id,
-            agent_id=agent_id,
-            actor_uid=new_actor_uid(),
-            actor_uri=agent_fqid(context.id, agent_id),
-            display_name=name,
-            created_at=now,
-            updated_at=now,
-        ),
-        key,
-    )
+    wanted = new_agent(context.id, agent_id, name, key, context.now())
     outcome = await context.journal.commit(RegisterAgent(wanted, as_admin=Scope.ADMIN in claims.scopes))
     match outcome:
         case AgentStored(agent=stored, created=created):
@@ -81,6 +70,35 @@ async def claim_agent(
         case AgentOwned():
             whose = "with different credentials" if claims.scopes else "and needs its own token"
             raise Conflict(ErrorCode.AGENT_OWNED_BY_OTHER, f'agent "{agent_id}" is already registered {whose}')
+
+
+def new_agent(network_id: NetworkId, agent_id: AgentId, name: str, credential_key: str, now: Timestamp) -> StoredAgent:
+    """A first registration, with a uid of its own."""
+    return StoredAgent(
+        AgentRegistration(
+            network_id=network_id,
+            agent_id=agent_id,
+            actor_uid=new_actor_uid(),
+            actor_uri=agent_fqid(network_id, agent_id),
+            display_name=name,
+            created_at=now,
+            updated_at=now,
+        ),
+        credential_key,
+    )
+
+
+async def remove_agent(context: NetworkContext, agent_id: str) -> AgentId:
+    """Forget an agent of this network: registration, memberships, token. Its messages stay, its id is free again.
+
+    Raises ``NotFound`` also for what is no id, and for agents of other networks, which are only members here.
+    """
+    address = parse_address(agent_id, context.id)
+    if address.network_id == context.id and is_id(address.agent_id):
+        outcome = await context.journal.commit(RemoveAgent(address, context.now()))
+        if isinstance(outcome, AgentRemoved):
+            return outcome.agent_id
+    raise NotFound(ErrorCode.UNKNOWN_AGENT, f'unknown agent "{agent_id}"')
 
 
 def _check_may_register(context: NetworkContext, claims: Claims) -> None:

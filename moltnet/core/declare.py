@@ -9,16 +9,13 @@ from collections.abc import Iterable
 
 from moltnet.auth.tokens import static_key
 from moltnet.config.settings import RoomSettings, TokenSettings
+from moltnet.core.agents import new_agent
 from moltnet.core.network import NetworkContext
 from moltnet.core.rooms import room_from
 from moltnet.log import get_logger
-from moltnet.protocol.agents import AgentRegistration
 from moltnet.protocol.codec import encode
-from moltnet.protocol.identity import agent_fqid
-from moltnet.protocol.ids import new_actor_uid
 from moltnet.protocol.rooms import CreateRoomRequest
 from moltnet.storage.commands import BindAgent, DeclareRoom
-from moltnet.storage.records import StoredAgent
 
 log = get_logger("server")
 
@@ -27,22 +24,8 @@ async def declare(context: NetworkContext, rooms: Iterable[RoomSettings], tokens
     """Raises ``StorageError``. Doing it again changes nothing."""
     for token in tokens:
         for agent_id in token.agents:
-            now = context.now()
-            await context.journal.commit(
-                BindAgent(
-                    StoredAgent(
-                        AgentRegistration(
-                            network_id=context.id,
-                            agent_id=agent_id,
-                            actor_uid=new_actor_uid(),
-                            actor_uri=agent_fqid(context.id, agent_id),
-                            created_at=now,
-                            updated_at=now,
-                        ),
-                        static_key(token.id),
-                    )
-                )
-            )
+            agent = new_agent(context.id, agent_id, "", static_key(token.id), context.now())
+            await context.journal.commit(BindAgent(agent))
     for room in rooms:
         request = CreateRoomRequest(room.id, room.name, room.members, room.visibility, room.write_policy)
         declaration = hashlib.sha256(encode(request)).hexdigest()

@@ -35,6 +35,10 @@ class Conflict(Refused):
     """What is stored contradicts the request."""
 
 
+class Unreachable(Refused):
+    """Another network, which the answer depends on, can't be asked."""
+
+
 class TooLarge(Refused):
     pass
 

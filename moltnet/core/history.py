@@ -13,7 +13,7 @@ from moltnet.protocol.ids import DirectId, RoomId, ThreadId
 from moltnet.protocol.messages import TargetKind
 from moltnet.protocol.pages import DirectPage, PageInfo, PageRequest, ThreadPage
 from moltnet.protocol.rooms import DirectConversation, Thread
-from moltnet.storage.records import History
+from moltnet.storage.records import History, StoredPage
 from moltnet.storage.store import UnknownCursor
 
 
@@ -46,7 +46,7 @@ async def list_threads(context: NetworkContext, room_id: str, viewer: Viewer, pa
     try:
         threads, has_more = await context.store.threads(RoomId(room.id), page)
     except UnknownCursor as error:
-        raise _bad_cursor(error, page) from None
+        raise bad_cursor(error, page) from None
     return ThreadPage(tuple(threads), _id_page_info(threads, page, has_more=has_more))
 
 
@@ -68,7 +68,7 @@ async def list_directs(context: NetworkContext, viewer: Viewer, page: PageReques
     try:
         directs, has_more = await context.store.directs(page, None if viewer.all_conversations else own)
     except UnknownCursor as error:
-        raise _bad_cursor(error, page) from None
+        raise bad_cursor(error, page) from None
     return DirectPage(tuple(directs), _id_page_info(directs, page, has_more=has_more))
 
 
@@ -78,16 +78,20 @@ def _require_directs(context: NetworkContext) -> None:
 
 
 async def _messages(context: NetworkContext, history: History, page: PageRequest) -> bytes:
-    """The page as JSON, around messages that are served as they were stored."""
     try:
         found = await context.store.message_page(history, page)
     except UnknownCursor as error:
-        raise _bad_cursor(error, page) from None
+        raise bad_cursor(error, page) from None
+    return stored_page_json("messages", found, page)
+
+
+def stored_page_json(name: str, found: StoredPage, page: PageRequest) -> bytes:
+    """The page as JSON, around items that are served as they were stored."""
     if page.after:
         info = PageInfo(found.has_more, next_after=found.last_id if found.has_more else "")
     else:
         info = PageInfo(found.has_more, next_before=found.first_id if found.has_more else "")
-    return b'{"messages":[' + b",".join(found.messages) + b'],"page":' + encode(info) + b"}"
+    return f'{{"{name}":['.encode() + b",".join(found.items) + b'],"page":' + encode(info) + b"}"
 
 
 def _id_page_info(items: Sequence[Thread | DirectConversation], page: PageRequest, *, has_more: bool) -> PageInfo:
@@ -95,7 +99,8 @@ def _id_page_info(items: Sequence[Thread | DirectConversation], page: PageReques
     return page_info(first, last, page, has_more=has_more)
 
 
-def _bad_cursor(error: UnknownCursor, page: PageRequest) -> Invalid:
+def bad_cursor(error: UnknownCursor, page: PageRequest) -> Invalid:
+    """The refusal of a cursor that the store does not know in this list."""
     name = "before" if page.before else "after"
     message = f'{name}: "{error.cursor}" is not part of this list'
     return Invalid(message, [Problem(f"$.{name}", "is not part of this list")], ErrorCode.INVALID_CURSOR)

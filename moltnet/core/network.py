@@ -11,13 +11,14 @@ from moltnet.directory import Directory
 from moltnet.journal import Journal
 from moltnet.protocol.ids import NetworkId
 from moltnet.protocol.network import SPOKEN_PROTOCOLS, Capabilities, Console, Network
+from moltnet.protocol.pairings import Pairing
 from moltnet.protocol.times import Timestamp, WallClock, format_timestamp
 from moltnet.storage.store import Store
 
 
 @attrs.frozen(eq=False)
 class NetworkContext:
-    """The collaborators of the use cases in this package, built once by ``moltnet.app``."""
+    """The collaborators of the use cases in this package, built once by ``moltnet.app``. ``pairings`` come by id."""
 
     id: NetworkId
     name: str
@@ -28,7 +29,7 @@ class NetworkContext:
     clock: WallClock
     mention_aliases: Aliases
     debug_events: bool = False
-    has_pairings: bool = False
+    pairings: tuple[Pairing, ...] = ()
 
     def now(self) -> Timestamp:
         return format_timestamp(self.clock())
@@ -54,7 +55,7 @@ def describe_network(context: NetworkContext, claims: Claims) -> Network:
             human_ingress=policy.human_ingress,
             direct_messages=policy.direct_messages,
             message_pagination="cursor",
-            pairings=context.has_pairings,
+            pairings=bool(context.pairings),
         ),
         console=Console(can_send_human=policy.human_ingress and sends_as_human),
     )

@@ -1,4 +1,4 @@
-"""Use cases of rooms: create, change members, list, look at one."""
+"""Use cases of rooms: create, change members, remove and restore, list, look at one."""
 
 import attrs
 
@@ -10,10 +10,11 @@ from moltnet.directory import key_window
 from moltnet.protocol.codec import Problem
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import room_fqid
-from moltnet.protocol.ids import NetworkId, RoomId
+from moltnet.protocol.ids import NetworkId, RoomId, id_problem
 from moltnet.protocol.pages import PageInfo, PageRequest, RoomPage
 from moltnet.protocol.rooms import (
     CreateRoomRequest,
+    RestoreRoomRequest,
     Room,
     UpdateRoomMembersRequest,
     Visibility,
@@ -22,7 +23,15 @@ from moltnet.protocol.rooms import (
     room_problems,
 )
 from moltnet.protocol.times import Timestamp
-from moltnet.storage.commands import CreateRoom, RoomMissing, RoomTaken, UpdateMembers
+from moltnet.storage.commands import (
+    CreateRoom,
+    RemoveRoom,
+    RestoreRoom,
+    RoomMissing,
+    RoomStored,
+    RoomTaken,
+    UpdateMembers,
+)
 
 
 def room_from(request: CreateRoomRequest, network_id: NetworkId, created_at: Timestamp) -> Room:
@@ -48,8 +57,42 @@ async def create_room(context: NetworkContext, request: CreateRoomRequest) -> Ro
         raise Invalid.from_problems(problems)
     outcome = await context.journal.commit(CreateRoom(room_from(request, context.id, context.now())))
     if isinstance(outcome, RoomTaken):
+        if outcome.removed:
+            raise Conflict(
+                ErrorCode.ROOM_REMOVED,
+                f'room "{request.id}" was removed and keeps its id and messages: restore it, or choose another id',
+            )
         raise Conflict(ErrorCode.ROOM_EXISTS, f'room "{request.id}" already exists')
     return outcome.room
+
+
+async def remove_room(context: NetworkContext, room_id: str) -> Room:
+    """Hide a room; returns it as it was. Its messages stay, its members go. Raises ``Invalid``, ``NotFound``."""
+    if (problem := id_problem(room_id)) is not None:
+        raise Invalid.from_problems([Problem("$.room_id", problem)])
+    outcome = await context.journal.commit(RemoveRoom(RoomId(room_id), context.now()))
+    if isinstance(outcome, RoomMissing):
+        raise NotFound(ErrorCode.UNKNOWN_ROOM, f'unknown room "{room_id}"')
+    return outcome.room
+
+
+async def restore_room(context: NetworkContext, room_id: str, request: RestoreRoomRequest) -> Room:
+    """Bring a removed room back, with the members of the request and nobody else.
+
+    Raises ``Invalid``, ``NotFound`` for an id that never was a room's, ``Conflict`` for a room that is there.
+    """
+    request = request.trimmed()
+    problems = list(member_list_problems(request.members, "$.members"))
+    if problems:
+        raise Invalid.from_problems(problems)
+    outcome = await context.journal.commit(RestoreRoom(RoomId(room_id), request.members, context.now()))
+    match outcome:
+        case RoomMissing():
+            raise NotFound(ErrorCode.UNKNOWN_ROOM, f'unknown room "{room_id}"')
+        case RoomTaken():
+            raise Conflict(ErrorCode.ROOM_EXISTS, f'room "{room_id}" is not removed')
+        case RoomStored(room=room):
+            return room
 
 
 async def update_members(context: NetworkContext, room_id: str, request: UpdateRoomMembersRequest) -> Room:

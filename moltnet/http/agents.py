@@ -3,12 +3,15 @@
 from quart import Blueprint, Response
 
 from moltnet.app import App
+from moltnet.config.settings import Scope
 from moltnet.core import agents
 from moltnet.http.answers import json_answer, read_body
 from moltnet.http.auth import Gate
 from moltnet.http.parameters import page_request
 from moltnet.http.rooms import LIST, READ
+from moltnet.protocol.administration import RemovedKind, RemoveResult
 from moltnet.protocol.agents import RegisterAgentRequest
+from moltnet.protocol.identity import member_problem
 
 
 def agents_routes(app: App) -> Blueprint:
@@ -19,12 +22,17 @@ def agents_routes(app: App) -> Blueprint:
     @routes.get("/v1/agents")
     async def list_agents() -> Response:
         _, viewer = gate.reader(*LIST)
-        return json_answer(agents.list_agents(context, viewer, page_request(members=True), connected))
+        return json_answer(agents.list_agents(context, viewer, page_request(member_problem), connected))
 
     @routes.get("/v1/agents/<path:agent_id>")
     async def show_agent(agent_id: str) -> Response:
         _, viewer = gate.reader(*READ)
         return json_answer(agents.show_agent(context, agent_id.strip(), viewer, connected))
+
+    @routes.delete("/v1/agents/<path:agent_id>")
+    async def remove_agent(agent_id: str) -> Response:
+        gate.require(Scope.ADMIN)
+        return json_answer(RemoveResult(RemovedKind.AGENT, await agents.remove_agent(context, agent_id.strip())))
 
     @routes.post("/v1/agents/register")
     async def register() -> Response:

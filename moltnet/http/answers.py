@@ -16,6 +16,12 @@ async def read_body(kind: type[T]) -> T:
     return decode(data, kind)
 
 
+async def read_optional_body(kind: type[T]) -> T:
+    """As ``read_body``; no body at all means an empty object."""
+    data = await request.get_data(cache=False, as_text=False)
+    return decode(data or b"{}", kind)
+
+
 def json_answer(value: object, status: int = 200) -> Response:
     """A wire value, or bytes that are JSON already, as an answer. One newline ends every JSON body (model §1)."""
     body = value if isinstance(value, bytes) else encode(value)

@@ -10,6 +10,7 @@ from moltnet.config.settings import AuthMode
 from moltnet.core.errors import NotFound
 from moltnet.http.agents import agents_routes
 from moltnet.http.answers import json_answer
+from moltnet.http.apply import apply_routes
 from moltnet.http.auth import require_origin
 from moltnet.http.console import console_routes
 from moltnet.http.conversations import conversations_routes
@@ -18,6 +19,7 @@ from moltnet.http.errors import ApiQuart, register_errors
 from moltnet.http.events import events_routes
 from moltnet.http.messages import messages_routes
 from moltnet.http.network import network_routes
+from moltnet.http.pairings import pairings_routes
 from moltnet.http.rooms import rooms_routes
 from moltnet.log import get_logger
 from moltnet.protocol import limits
@@ -36,10 +38,12 @@ def make_api(app: App) -> QuartTrio:
     quart.url_map.merge_slashes = False
     for routes in (
         network_routes,
+        pairings_routes,
         rooms_routes,
         conversations_routes,
         messages_routes,
         agents_routes,
+        apply_routes,
         events_routes,
         console_routes,
     ):

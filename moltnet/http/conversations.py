@@ -1,14 +1,16 @@
-"""Threads and direct conversations."""
+"""Threads, direct conversations, and the artifacts of conversations of every kind."""
 
-from quart import Blueprint, Response
+from quart import Blueprint, Response, request
 
 from moltnet.app import App
-from moltnet.core import history
+from moltnet.core import artifacts, history
 from moltnet.core.access import Viewer, require
+from moltnet.core.artifacts import ArtifactFilter
 from moltnet.http.answers import json_answer
 from moltnet.http.auth import Gate
 from moltnet.http.parameters import page_request
 from moltnet.http.rooms import READ
+from moltnet.protocol.artifacts import artifact_id_problem
 
 
 def conversations_routes(app: App) -> Blueprint:
@@ -45,5 +47,13 @@ def conversations_routes(app: App) -> Blueprint:
     async def direct_messages(direct_id: str) -> Response:
         viewer = participant()
         return json_answer(await history.direct_messages(context, direct_id.strip(), viewer, page_request()))
+
+    @routes.get("/v1/artifacts")
+    async def list_artifacts() -> Response:
+        _, viewer = gate.reader(*READ)
+        page = page_request(artifact_id_problem)
+        names = ("room_id", "thread_id", "dm_id")
+        wanted = ArtifactFilter(**{name: request.args.get(name, "").strip() for name in names})
+        return json_answer(await artifacts.list_artifacts(context, wanted, viewer, page))
 
     return routes

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused, TooLarge, Unauthenticated
+from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused, TooLarge, Unauthenticated, Unreachable
 from moltnet.protocol.codec import Problem, encode
 from moltnet.protocol.errors import ErrorCode
 
@@ -14,6 +14,7 @@ STATUS: Final[dict[type[Refused], int]] = {
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,
+    Unreachable: 502,
 }
 
 

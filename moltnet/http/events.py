@@ -3,15 +3,16 @@
 A stream is a subscription, so one that is read slowly is served from the store and holds no queue here.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import attrs
 import trio
 from quart import Blueprint, Response, request
 
 from moltnet.app import App
+from moltnet.auth.claims import Claims, CredentialKind
 from moltnet.broker import Position, StreamEnded
-from moltnet.core.access import Viewer, can_see
+from moltnet.core.access import can_see, viewer_of
 from moltnet.http.auth import Gate
 from moltnet.http.rooms import READ
 from moltnet.log import get_logger
@@ -30,11 +31,11 @@ def events_routes(app: App) -> Blueprint:
 
     @routes.get("/v1/events/stream")
     async def stream() -> Response:
-        _, viewer = gate.reader(*READ)
+        claims, _ = gate.reader(*READ)
         position = await app.broker.locate(_cursor(), app.context.clock())
         if request.method == "HEAD":
             return _answer(b"")
-        return _answer(EventStream(app, viewer, position).chunks())
+        return _answer(EventStream(app, claims, position).chunks())
 
     return routes
 
@@ -54,10 +55,13 @@ def _cursor() -> str:
 
 @attrs.define(eq=False)
 class EventStream:
-    """One reader. What it may see is decided for each event, so who loses a room loses its events at once."""
+    """One reader. What it may see is decided for each event, so who loses a room loses its events at once.
+
+    So is who it is: an agent that is removed has no token any more, and its id may soon be somebody else's.
+    """
 
     app: App
-    viewer: Viewer
+    claims: Claims
     position: Position
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -71,7 +75,10 @@ class EventStream:
             chunk = b""
             try:
                 with trio.move_on_at(quiet_until) as waiting:
-                    chunk = b"".join(_frame(record) for record in await subscription.receive() if self._sees(record))
+                    records = await subscription.receive()
+                    if self._credential_died():
+                        return
+                    chunk = self._frames(records)
             except StreamEnded:
                 return
             except StorageError as error:
@@ -85,8 +92,14 @@ class EventStream:
             # Once the peer is gone, writing neither waits nor fails: this loop must not keep the others from running.
             await trio.lowlevel.checkpoint()
 
-    def _sees(self, record: EventRecord) -> bool:
-        return can_see(self.viewer, record, self.app.context.policy, self.app.context.directory)
+    def _credential_died(self) -> bool:
+        agents = self.app.context.directory.agents_of(self.claims.key)
+        return self.claims.kind is CredentialKind.AGENT and agents != self.claims.agents
+
+    def _frames(self, records: Sequence[EventRecord]) -> bytes:
+        policy, directory = self.app.context.policy, self.app.context.directory
+        viewer = viewer_of(self.claims, policy, directory)
+        return b"".join(_frame(record) for record in records if can_see(viewer, record, policy, directory))
 
 
 def _frame(record: EventRecord) -> bytes:

@@ -5,10 +5,11 @@ from quart import Blueprint, Response
 from moltnet.app import App
 from moltnet.config.settings import Scope
 from moltnet.core import history, rooms
-from moltnet.http.answers import json_answer, read_body
+from moltnet.http.answers import json_answer, read_body, read_optional_body
 from moltnet.http.auth import Gate
 from moltnet.http.parameters import page_request
-from moltnet.protocol.rooms import CreateRoomRequest, UpdateRoomMembersRequest
+from moltnet.protocol.administration import RemovedKind, RemoveResult
+from moltnet.protocol.rooms import CreateRoomRequest, RestoreRoomRequest, UpdateRoomMembersRequest
 
 READ = (Scope.OBSERVE, Scope.ADMIN)
 LIST = (*READ, Scope.PAIR)
@@ -34,6 +35,18 @@ def rooms_routes(app: App) -> Blueprint:
         claims, viewer = gate.reader(*READ)
         room = rooms.readable_room(context, room_id.strip(), viewer)
         return json_answer(rooms.with_access(context, room, claims, viewer))
+
+    @routes.delete("/v1/rooms/<room_id>")
+    async def remove_room(room_id: str) -> Response:
+        gate.require(Scope.ADMIN)
+        room = await rooms.remove_room(context, room_id.strip())
+        return json_answer(RemoveResult(RemovedKind.ROOM, room.id))
+
+    @routes.post("/v1/rooms/<room_id>/restore")
+    async def restore_room(room_id: str) -> Response:
+        gate.require(Scope.ADMIN)
+        wanted = await read_optional_body(RestoreRoomRequest)
+        return json_answer(await rooms.restore_room(context, room_id.strip(), wanted))
 
     @routes.patch("/v1/rooms/<room_id>/members")
     async def update_members(room_id: str) -> Response:

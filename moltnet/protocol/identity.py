@@ -29,6 +29,11 @@ class AgentAddress:
     def scoped(self) -> str:
         return f"{self.network_id}:{self.agent_id}"
 
+    @property
+    def spellings(self) -> tuple[str, str, str]:
+        """Every text that names this agent where it is at home."""
+        return self.agent_id, self.scoped, self.fqid
+
     def local_or_scoped(self, local: NetworkId) -> str:
         """The form used in lists of members: bare if the agent belongs to ``local``."""
         return self.agent_id if self.network_id == local else self.scoped

@@ -19,6 +19,7 @@ AgentId = NewType("AgentId", str)
 MessageId = NewType("MessageId", str)
 EventId = NewType("EventId", str)
 ActorUid = NewType("ActorUid", str)
+ArtifactId = NewType("ArtifactId", str)
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 _REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_REQUEST_ID_CHARACTERS}}}")

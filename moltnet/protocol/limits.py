@@ -31,6 +31,11 @@ MAX_PARTICIPANTS: Final = 256
 MAX_PARTS: Final = 256
 MAX_MENTIONS: Final = 256
 MAX_NAME_CHARACTERS: Final = 256
+# "art_", a message id, "_" and the index of a part. The reference refuses such a cursor if it exceeds an id's length.
+MAX_ARTIFACT_ID_CHARACTERS: Final = MAX_ID_CHARACTERS + 8
+
+# What one apply may name of each, rooms and agents: a body of 1 MiB would hold some ten thousand, in one transaction.
+MAX_APPLY_ENTRIES: Final = 4096
 
 # Pages (message model §11).
 DEFAULT_PAGE_ITEMS: Final = 100

@@ -9,9 +9,11 @@ from typing import Final
 import attrs
 
 from moltnet.protocol.agents import AgentSummary
+from moltnet.protocol.artifacts import Artifact
 from moltnet.protocol.codec import wire
 from moltnet.protocol.limits import DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS
 from moltnet.protocol.messages import Message
+from moltnet.protocol.pairings import Pairing
 from moltnet.protocol.rooms import DirectConversation, Room, Thread
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
@@ -62,6 +64,18 @@ class DirectPage:
 @attrs.frozen
 class AgentPage:
     agents: tuple[AgentSummary, ...] = attrs.field(default=(), metadata=wire(always=True))
+    page: PageInfo = attrs.field(default=PageInfo(), metadata=wire(always=True))
+
+
+@attrs.frozen
+class PairingPage:
+    pairings: tuple[Pairing, ...] = attrs.field(default=(), metadata=wire(always=True))
+    page: PageInfo = attrs.field(default=PageInfo(), metadata=wire(always=True))
+
+
+@attrs.frozen
+class ArtifactPage:
+    artifacts: tuple[Artifact, ...] = attrs.field(default=(), metadata=wire(always=True))
     page: PageInfo = attrs.field(default=PageInfo(), metadata=wire(always=True))
 
 

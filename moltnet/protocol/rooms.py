@@ -91,6 +91,16 @@ class CreateRoomRequest:
 
 
 @attrs.frozen
+class RestoreRoomRequest:
+    """Who is a member of the room from now on: its removal has let everybody go."""
+
+    members: tuple[str, ...] = ()
+
+    def trimmed(self) -> "RestoreRoomRequest":
+        return RestoreRoomRequest(normal_members(self.members))
+
+
+@attrs.frozen
 class UpdateRoomMembersRequest:
     """``remove`` is applied after ``add``."""
 

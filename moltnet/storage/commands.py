@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 import attrs
 
 from moltnet.protocol.events import Event
-from moltnet.protocol.ids import EventId, RoomId
+from moltnet.protocol.identity import AgentAddress
+from moltnet.protocol.ids import AgentId, EventId, RoomId
 from moltnet.protocol.messages import Message
 from moltnet.protocol.rooms import Room
 from moltnet.protocol.times import Timestamp
@@ -84,7 +85,10 @@ class RoomStored:
 
 @attrs.frozen
 class RoomTaken:
+    """The id is that of a live room, or of a ``removed`` one."""
+
     room_id: RoomId
+    removed: bool = False
 
 
 @attrs.frozen
@@ -111,6 +115,30 @@ class UpdateMembers(Command[RoomStored | RoomMissing]):
     room_id: RoomId
     add: tuple[str, ...]
     remove: tuple[str, ...]
+    at: Timestamp
+
+
+@attrs.frozen
+class RoomRemoved:
+    """``room`` is as it was, members included."""
+
+    room: Room
+
+
+@attrs.frozen
+class RemoveRoom(Command[RoomRemoved | RoomMissing]):
+    """Hide a room and let its members go. Its messages stay, and so does its id."""
+
+    room_id: RoomId
+    at: Timestamp
+
+
+@attrs.frozen
+class RestoreRoom(Command[RoomStored | RoomMissing | RoomTaken]):
+    """Bring a removed room back, with these members."""
+
+    room_id: RoomId
+    members: tuple[str, ...]
     at: Timestamp
 
 
@@ -146,6 +174,40 @@ class BindAgent(Command[AgentStored]):
 
 
 @attrs.frozen
+class AgentRemoved:
+    agent_id: AgentId
+
+
+@attrs.frozen
+class AgentMissing:
+    agent_id: AgentId
+
+
+@attrs.frozen
+class RemoveAgent(Command[AgentRemoved | AgentMissing]):
+    """Forget an agent of this network: its registration, and its memberships in whatever spelling."""
+
+    address: AgentAddress
+    at: Timestamp
+
+
+@attrs.frozen
+class Applied:
+    """All of it as it is now, in the order of the command."""
+
+    rooms: tuple[Room, ...]
+    agents: tuple[StoredAgent, ...]
+
+
+@attrs.frozen
+class ApplyNetwork(Command[Applied]):
+    """Bind agents to credentials and make rooms exactly what is said, removed ones included: all of it at once."""
+
+    agents: tuple[StoredAgent, ...]
+    rooms: tuple[Room, ...]
+
+
+@attrs.frozen
 class EventsRecorded:
     pass
 
@@ -157,5 +219,28 @@ class RecordEvents(Command[EventsRecorded]):
     events: tuple[Event, ...]
 
 
-AnyCommand = AppendMessage | CreateRoom | DeclareRoom | UpdateMembers | RegisterAgent | BindAgent | RecordEvents
-AnyOutcome = MessageOutcome | RoomStored | RoomTaken | AgentStored | AgentOwned | EventsRecorded
+AnyCommand = (
+    AppendMessage
+    | CreateRoom
+    | DeclareRoom
+    | UpdateMembers
+    | RemoveRoom
+    | RestoreRoom
+    | RegisterAgent
+    | BindAgent
+    | RemoveAgent
+    | ApplyNetwork
+    | RecordEvents
+)
+AnyOutcome = (
+    MessageOutcome
+    | RoomStored
+    | RoomTaken
+    | RoomRemoved
+    | AgentStored
+    | AgentOwned
+    | AgentRemoved
+    | AgentMissing
+    | Applied
+    | EventsRecorded
+)

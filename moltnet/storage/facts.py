@@ -13,11 +13,15 @@ from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.storage.commands import (
     AnyCommand,
     AppendMessage,
+    ApplyNetwork,
     BindAgent,
     CreateRoom,
     DeclareRoom,
     RecordEvents,
     RegisterAgent,
+    RemoveAgent,
+    RemoveRoom,
+    RestoreRoom,
     UpdateMembers,
 )
 from moltnet.storage.records import StoredAgent, StoredMessage, StoredRoom
@@ -27,7 +31,8 @@ from moltnet.storage.records import StoredAgent, StoredMessage, StoredRoom
 class Needs:
     """The keys that a batch depends on.
 
-    Of ``posted_rooms`` only the existence matters: a message must not make a backend load a thousand members.
+    Of ``posted_rooms`` only the existence matters: a message must not make a backend load a thousand members. Of each
+    of ``members``, all rooms are needed in which that very text is a member.
     """
 
     messages: set[MessageId] = attrs.Factory(set)
@@ -35,6 +40,7 @@ class Needs:
     directs: set[DirectId] = attrs.Factory(set)
     posted_rooms: set[RoomId] = attrs.Factory(set)
     rooms: set[RoomId] = attrs.Factory(set)
+    members: set[str] = attrs.Factory(set)
     agents: set[AgentId] = attrs.Factory(set)
 
 
@@ -42,8 +48,7 @@ class Needs:
 class Facts:
     """The rows found for those keys. ``plan`` updates them, so that a later command sees an earlier one's effect.
 
-    ``rooms`` holds live rooms; ``removed_rooms`` ids that are taken by rooms which were removed; ``posted_rooms`` the
-    ids of live rooms among those of ``Needs.posted_rooms``.
+    ``rooms`` holds removed rooms too; ``posted_rooms`` the ids of live rooms among those of ``Needs.posted_rooms``.
     """
 
     newest_seq: int
@@ -52,8 +57,11 @@ class Facts:
     directs: dict[DirectId, DirectConversation] = attrs.Factory(dict)
     posted_rooms: set[RoomId] = attrs.Factory(set)
     rooms: dict[RoomId, StoredRoom] = attrs.Factory(dict)
-    removed_rooms: set[RoomId] = attrs.Factory(set)
     agents: dict[AgentId, StoredAgent] = attrs.Factory(dict)
+
+    def live_room(self, room_id: RoomId) -> StoredRoom | None:
+        stored = self.rooms.get(room_id)
+        return None if stored is None or stored.removed_at else stored
 
 
 def needs(commands: Iterable[AnyCommand]) -> Needs:
@@ -73,8 +81,14 @@ def needs(commands: Iterable[AnyCommand]) -> Needs:
                         found.posted_rooms.add(message.target.room_id)
             case CreateRoom(room=room) | DeclareRoom(room=room):
                 found.rooms.add(room.id)
-            case UpdateMembers(room_id=room_id):
+            case UpdateMembers(room_id=room_id) | RemoveRoom(room_id=room_id) | RestoreRoom(room_id=room_id):
                 found.rooms.add(room_id)
+            case RemoveAgent(address=address):
+                found.agents.add(address.agent_id)
+                found.members.update(address.spellings)
+            case ApplyNetwork(agents=agents, rooms=rooms):
+                found.agents.update(agent.id for agent in agents)
+                found.rooms.update(room.id for room in rooms)
             case RegisterAgent(agent=agent) | BindAgent(agent=agent):
                 found.agents.add(agent.id)
             case RecordEvents():

@@ -10,10 +10,11 @@ import trio
 from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId, event_id_of_message
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.rooms import DirectConversation, Thread
+from moltnet.storage.changes import Changes
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.facts import Facts, needs
-from moltnet.storage.pages import id_page, message_page, replay_page
-from moltnet.storage.plan import Changes, plan
+from moltnet.storage.pages import body_page, id_page, replay_page
+from moltnet.storage.plan import plan
 from moltnet.storage.records import (
     DirectoryContents,
     EventBounds,
@@ -23,6 +24,7 @@ from moltnet.storage.records import (
     StoredMessage,
     StoredPage,
     StoredRoom,
+    artifact_histories_of,
     history_of,
 )
 from moltnet.storage.store import Committed, Store, UnknownCursor
@@ -46,8 +48,8 @@ class MemoryStore:
     _log: list[EventRecord] = attrs.field(init=False, factory=list)
     _seqs: dict[EventId, int] = attrs.field(init=False, factory=dict)
     _messages: dict[MessageId, StoredMessage] = attrs.field(init=False, factory=dict)
-    _histories: dict[History, list[tuple[str, bytes]]] = attrs.field(init=False, factory=dict)
-    _places: dict[tuple[History, str], int] = attrs.field(init=False, factory=dict)
+    _histories: dict[History, "_Line"] = attrs.field(init=False, factory=dict)
+    _artifacts: dict[History, "_Line"] = attrs.field(init=False, factory=dict)
     _threads: dict[ThreadId, Thread] = attrs.field(init=False, factory=dict)
     _directs: dict[DirectId, DirectConversation] = attrs.field(init=False, factory=dict)
     _rooms: dict[RoomId, StoredRoom] = attrs.field(init=False, factory=dict)
@@ -56,15 +58,13 @@ class MemoryStore:
     async def commit(self, commands: Sequence[AnyCommand]) -> Committed:
         await trio.lowlevel.checkpoint()
         planned = plan(commands, self._facts(commands), self.network_id)
-        changes = planned.changes
-        self._write(changes)
-        return Committed(
-            planned.outcomes, tuple(changes.records), tuple(changes.rooms.values()), tuple(changes.agents.values())
-        )
+        self._write(planned.changes)
+        return Committed.of(planned)
 
     async def load_directory(self) -> DirectoryContents:
         await trio.lowlevel.checkpoint()
-        return DirectoryContents(tuple(_by_id(self._rooms)), tuple(_by_id(self._agents)))
+        rooms = (stored for stored in _by_id(self._rooms) if not stored.removed_at)
+        return DirectoryContents(tuple(rooms), tuple(_by_id(self._agents)))
 
     async def event_bounds(self) -> EventBounds:
         await trio.lowlevel.checkpoint()
@@ -84,12 +84,11 @@ class MemoryStore:
 
     async def message_page(self, history: History, page: PageRequest) -> StoredPage:
         await trio.lowlevel.checkpoint()
-        messages = self._histories.get(history, [])
-        if page.after:
-            start = self._place(history, page.after) + 1
-            return message_page((messages[place] for place in range(start, len(messages))), page)
-        end = self._place(history, page.before) if page.before else len(messages)
-        return message_page((messages[place] for place in range(end - 1, -1, -1)), page)
+        return self._histories.get(history, _Line()).page(page)
+
+    async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:
+        await trio.lowlevel.checkpoint()
+        return self._artifacts.get(history, _Line()).page(page)
 
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         await trio.lowlevel.checkpoint()
@@ -114,21 +113,16 @@ class MemoryStore:
     async def check_writable(self) -> None:
         await trio.lowlevel.checkpoint()
 
-    def _place(self, history: History, cursor: str) -> int:
-        place = self._places.get((history, cursor))
-        if place is None:
-            raise UnknownCursor(cursor)
-        return place
-
     def _facts(self, commands: Sequence[AnyCommand]) -> Facts:
         wanted = needs(commands)
+        member_of = (id for id, stored in self._rooms.items() if not wanted.members.isdisjoint(stored.room.members))
         return Facts(
             newest_seq=len(self._log),
             messages=_found(self._messages, wanted.messages),
             threads=_found(self._threads, wanted.threads),
             directs=_found(self._directs, wanted.directs),
-            posted_rooms=wanted.posted_rooms & self._rooms.keys(),
-            rooms=_found(self._rooms, wanted.rooms),
+            posted_rooms={id for id in wanted.posted_rooms if id in self._rooms and not self._rooms[id].removed_at},
+            rooms=_found(self._rooms, wanted.rooms.union(member_of if wanted.members else ())),
             agents=_found(self._agents, wanted.agents),
         )
 
@@ -139,14 +133,37 @@ class MemoryStore:
         for row in changes.messages:
             message = row.message
             self._messages[message.id] = StoredMessage(event_id_of_message(message.id), row.digest)
-            history = history_of(message.target)
-            messages = self._histories.setdefault(history, [])
-            self._places[history, message.id] = len(messages)
-            messages.append((message.id, row.body))
+            self._histories.setdefault(history_of(message.target), _Line()).append(message.id, row.body)
+        for artifact in changes.artifacts:
+            for history in artifact_histories_of(artifact.target):
+                self._artifacts.setdefault(history, _Line()).append(artifact.id, artifact.body)
         self._threads.update(changes.threads)
         self._directs.update(changes.directs)
         self._rooms.update(changes.rooms)
+        for agent_id in changes.removed_agents:
+            self._agents.pop(agent_id, None)
         self._agents.update(changes.agents)
+
+
+@attrs.define(eq=False)
+class _Line:
+    """Ids and bodies in the order in which they came, and where each stands."""
+
+    _items: list[tuple[str, bytes]] = attrs.field(init=False, factory=list)
+    _places: dict[str, int] = attrs.field(init=False, factory=dict)
+
+    def append(self, id: str, body: bytes) -> None:
+        self._places[id] = len(self._items)
+        self._items.append((id, body))
+
+    def page(self, page: PageRequest) -> StoredPage:
+        """Raises ``UnknownCursor``."""
+        cursor = page.after or page.before
+        place = self._places.get(cursor, -1) if cursor else len(self._items)
+        if place < 0:
+            raise UnknownCursor(cursor)
+        places = range(place + 1, len(self._items)) if page.after else range(place - 1, -1, -1)
+        return body_page((self._items[place] for place in places), page)
 
 
 def _found(rows: Mapping[Key, Value], keys: Iterable[Key]) -> dict[Key, Value]:

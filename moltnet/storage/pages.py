@@ -13,7 +13,7 @@ from moltnet.storage.records import EventRecord, StoredPage
 Item = TypeVar("Item")
 
 
-def message_page(found: Iterable[tuple[str, bytes]], page: PageRequest) -> StoredPage:
+def body_page(found: Iterable[tuple[str, bytes]], page: PageRequest) -> StoredPage:
     """A page from ids and bodies: after a cursor they come oldest first, else newest first.
 
     ``found`` is read until one item too many appears, so a backend need not offer more than ``limit + 1``. The page
@@ -22,12 +22,12 @@ def message_page(found: Iterable[tuple[str, bytes]], page: PageRequest) -> Store
     taken: list[tuple[str, bytes]] = []
     size_bytes = 0
     has_more = False
-    for message_id, body in found:
+    for item_id, body in found:
         size_bytes += len(body)
         if len(taken) == page.limit or (taken and size_bytes > MAX_PAGE_BYTES):
             has_more = True
             break
-        taken.append((message_id, body))
+        taken.append((item_id, body))
     if not taken:
         return StoredPage((), has_more=has_more)
     if not page.after:

@@ -1,5 +1,7 @@
 """Stored facts: what a backend keeps and hands out. Commands that change them live in ``commands``."""
 
+from typing import Final
+
 import attrs
 
 from moltnet.protocol.agents import AgentRegistration
@@ -8,6 +10,9 @@ from moltnet.protocol.messages import Target, TargetKind
 from moltnet.protocol.rooms import Room
 from moltnet.protocol.times import Timestamp
 
+# Stands among ``addressed`` for everybody who may read public rooms; no FQID looks like it.
+THE_PUBLIC: Final = "*"
+
 
 @attrs.frozen(eq=False)
 class EventRecord:
@@ -15,8 +20,8 @@ class EventRecord:
 
     ``seq`` grows by one from event to event. ``wire`` is the event as JSON, encoded once when it was committed; a
     reader that only forwards it never decodes it. ``room_id`` or ``direct_id`` name the conversation, ``agent_id``
-    whom an ``agent.*`` event is about. ``addressed`` holds agent FQIDs: whom a message mentions, or every participant
-    of its direct conversation.
+    whom an ``agent.*`` event is about. ``addressed`` holds agent FQIDs: whom a message mentions, every participant of
+    its direct conversation, or who was a member of a room that is removed (and ``THE_PUBLIC`` if it was public).
     """
 
     seq: int
@@ -34,10 +39,14 @@ class EventRecord:
 
 @attrs.frozen
 class StoredRoom:
-    """A room and the digest of the declaration in the config file that last shaped it (empty if none did)."""
+    """A room and the digest of the declaration in the config file that last shaped it (empty if none did).
+
+    A removed room has a ``removed_at`` and no members; it keeps its id until it is restored.
+    """
 
     room: Room
     declaration: str = ""
+    removed_at: Timestamp = attrs.field(default=Timestamp(""))
 
 
 @attrs.frozen
@@ -79,11 +88,17 @@ def history_of(target: Target) -> History:
             return History(TargetKind.ROOM, target.room_id)
 
 
+def artifact_histories_of(target: Target) -> tuple[History, ...]:
+    """The lists of artifacts that a message with this target adds to. A room's holds those of its threads too."""
+    lists = ((TargetKind.ROOM, target.room_id), (TargetKind.THREAD, target.thread_id), (TargetKind.DM, target.dm_id))
+    return tuple(History(kind, id) for kind, id in lists if id)
+
+
 @attrs.frozen
 class StoredPage:
-    """Messages as stored JSON, oldest first, and whether more follow in the direction of reading."""
+    """Messages or artifacts as stored JSON, oldest first, and whether more follow in the direction of reading."""
 
-    messages: tuple[bytes, ...]
+    items: tuple[bytes, ...]
     first_id: str = ""
     last_id: str = ""
     has_more: bool = False

@@ -8,10 +8,11 @@ from typing import Protocol
 
 import attrs
 
-from moltnet.protocol.ids import DirectId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, DirectId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.storage.commands import AnyCommand, AnyOutcome
+from moltnet.storage.plan import Plan
 from moltnet.storage.records import (
     DirectoryContents,
     EventBounds,
@@ -53,12 +54,28 @@ class UnknownCursor(Exception):
 
 @attrs.frozen
 class Committed:
-    """One transaction's result: an outcome per command, in order; the events it wrote; rooms and agents it changed."""
+    """One transaction's result: an outcome per command, in order; the events it wrote; rooms and agents it changed.
+
+    ``rooms`` holds those that it removed too. An agent of ``removed_agents`` may be among ``agents`` again.
+    """
 
     outcomes: tuple[AnyOutcome, ...]
     records: tuple[EventRecord, ...] = ()
     rooms: tuple[StoredRoom, ...] = ()
     agents: tuple[StoredAgent, ...] = ()
+    removed_agents: frozenset[AgentId] = frozenset()
+
+    @classmethod
+    def of(cls, planned: Plan) -> "Committed":
+        """The result of a plan that has been carried out."""
+        changes = planned.changes
+        return cls(
+            planned.outcomes,
+            tuple(changes.records),
+            tuple(changes.rooms.values()),
+            tuple(changes.agents.values()),
+            frozenset(changes.removed_agents),
+        )
 
 
 class Store(Protocol):
@@ -92,6 +109,13 @@ class Store(Protocol):
         """Messages of one conversation, at most ``limit`` and as many as fit into one answer, but at least one if any.
 
         Raises ``UnknownCursor`` for a message that is not part of it.
+        """
+        ...
+
+    async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:
+        """Artifacts of one conversation, cut as messages are; those of a room include those of its threads.
+
+        Raises ``UnknownCursor`` for an artifact that is not part of it.
         """
         ...
 

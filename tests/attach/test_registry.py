@@ -2,7 +2,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from moltnet.attach.registry import Registry
+from moltnet.attach.registry import REMOVED, Registry
 from moltnet.auth.claims import ANONYMOUS_KEY
 from moltnet.core.errors import Conflict
 from moltnet.protocol.errors import ErrorCode
@@ -52,6 +52,33 @@ def test_two_credentials_do_not_share_an_agent(present: str, coming: str, text: 
             assert len(registry) == 2
     with registry.attached(ALPHA, coming):
         assert len(registry) == 1
+
+
+async def test_who_is_dismissed_makes_room_at_once() -> None:
+    registry = Registry()
+    with registry.attached(ALPHA, "key") as first, registry.attached(ALPHA, "key") as second:
+        registry.dismiss(ALPHA, REMOVED)
+        registry.dismiss(AgentId("nobody"), REMOVED)
+        for seat in (first, second):
+            assert seat.scope.cancel_called
+            assert seat.dismissal == REMOVED
+        assert (len(registry), registry.is_connected(ALPHA)) == (0, False)
+        with registry.attached(ALPHA, "other") as newcomer:
+            assert not newcomer.scope.cancel_called
+            assert registry.is_connected(ALPHA)
+    assert len(registry) == 0
+
+
+def test_who_was_dismissed_leaves_without_taking_the_seat_of_the_next() -> None:
+    registry = Registry()
+    with ExitStack() as later:
+        with registry.attached(ALPHA, "key"):
+            registry.dismiss(ALPHA, REMOVED)
+            later.enter_context(registry.attached(ALPHA, "other"))
+        assert registry.is_connected(ALPHA)
+        with pytest.raises(Conflict), registry.attached(ALPHA, "key"):
+            pass
+    assert len(registry) == 0
 
 
 def test_it_is_released_whatever_happens_inside() -> None:

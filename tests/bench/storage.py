@@ -16,8 +16,8 @@ from moltnet.protocol.events import EventType
 from moltnet.protocol.ids import event_id_of_message, new_message_id
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.times import utc_now
+from moltnet.storage.changes import MessageRow
 from moltnet.storage.commands import AppendMessage
-from moltnet.storage.plan import MessageRow
 from moltnet.storage.records import EventRecord
 from moltnet.storage.sql import rows
 from moltnet.storage.sql import sqlite_statements as statements
@@ -117,7 +117,7 @@ async def reads(path: Path, count: int) -> list[Measurement]:
         middle = (await store.event_bounds()).newest_seq // 2
 
         async def page() -> int:
-            return len((await store.message_page(room_history(), PageRequest())).messages)
+            return len((await store.message_page(room_history(), PageRequest())).items)
 
         async def replay() -> int:
             return len(await store.events_after(middle, 256))

@@ -17,12 +17,13 @@ from moltnet.client.errors import (
     ServerUnreachable,
 )
 from moltnet.client.limits import MAX_SEND_TRIES
+from moltnet.protocol.administration import ApplyRequest
 from moltnet.protocol.agents import RegisterAgentRequest
 from moltnet.protocol.ids import DirectId, RoomId, ThreadId, is_id
 from moltnet.protocol.limits import MAX_BODY_BYTES
 from moltnet.protocol.messages import Actor, Part, SendMessageRequest, Target
 from moltnet.protocol.pages import PageRequest
-from moltnet.protocol.rooms import CreateRoomRequest, UpdateRoomMembersRequest
+from moltnet.protocol.rooms import CreateRoomRequest, RestoreRoomRequest, UpdateRoomMembersRequest
 from tests.fakes.http_server import Reply, answer, free_port, open_scripted_server, raw, silence
 
 WHEN = "2025-01-02T03:04:05Z"
@@ -71,6 +72,16 @@ REGISTRATION = {
     "updated_at": WHEN,
     "agent_token": "magt_v1_secret",
 }
+ARTIFACT = {
+    "id": "art_m1_0",
+    "network_id": "net_a",
+    "fqid": "molt://net_a/artifacts/art_m1_0",
+    "message_id": "m1",
+    "target": {"kind": "room", "room_id": "general"},
+    "part_index": 0,
+    "kind": "url",
+    "created_at": WHEN,
+}
 PAGE = {"has_more": False}
 ACCEPTED = {"message_id": "m1", "event_id": "e1", "accepted": True, "thread_created": False, "dm_created": False}
 SEND = SendMessageRequest(
@@ -101,6 +112,42 @@ Call = Callable[[MoltnetClient], Awaitable[object]]
             ROOM,
             "PATCH /v1/rooms/general/members",
         ),
+        (
+            lambda c: c.remove_room("general"),
+            {"removed": True, "kind": "room", "id": "general", "mode": "soft"},
+            "DELETE /v1/rooms/general",
+        ),
+        (
+            lambda c: c.remove_agent("alpha"),
+            {"removed": True, "kind": "agent", "id": "alpha", "mode": "soft"},
+            "DELETE /v1/agents/alpha",
+        ),
+        (
+            lambda c: c.artifacts(ROOM_TARGET, PageRequest(limit=5)),
+            {"artifacts": [ARTIFACT], "page": PAGE},
+            "GET /v1/artifacts?room_id=general&limit=5",
+        ),
+        (
+            lambda c: c.artifacts(Target(kind="thread", thread_id=ThreadId("t/1"))),
+            {"artifacts": [], "page": PAGE},
+            "GET /v1/artifacts?thread_id=t%2F1",
+        ),
+        (
+            lambda c: c.artifacts(Target(kind="dm", dm_id=DirectId("d1"))),
+            {"artifacts": [], "page": PAGE},
+            "GET /v1/artifacts?dm_id=d1",
+        ),
+        (
+            lambda c: c.pairings(PageRequest(after="b")),
+            {"pairings": [{"id": "c", "remote_network_id": "net_c"}], "page": PAGE},
+            "GET /v1/pairings?after=b",
+        ),
+        (
+            lambda c: c.apply(ApplyRequest(rooms=(CreateRoomRequest(id="general"),))),
+            {"applied": True, "rooms": [ROOM], "agents": [REGISTRATION]},
+            "POST /v1/apply",
+        ),
+        (lambda c: c.restore_room("general", RestoreRoomRequest()), ROOM, "POST /v1/rooms/general/restore"),
         (lambda c: c.threads("general"), {"threads": [THREAD], "page": PAGE}, "GET /v1/rooms/general/threads"),
         (lambda c: c.thread("th 1/x"), THREAD, "GET /v1/threads/th%201%2Fx"),
         (lambda c: c.dms(), {"dms": [DM], "page": PAGE}, "GET /v1/dms"),

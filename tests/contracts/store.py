@@ -21,8 +21,10 @@ from moltnet.storage.commands import (
 from moltnet.storage.limits import MAX_REPLAY_BYTES
 from moltnet.storage.records import EventBounds, StoredRoom
 from moltnet.storage.store import Store
+from tests.contracts.store_artifacts import ArtifactContract
 from tests.contracts.store_messages import EVERYTHING, MessageContract, ids_of, wake
 from tests.contracts.store_pages import PageContract
+from tests.contracts.store_removals import RemovalContract
 from tests.storage.examples import (
     GENERAL,
     agent,
@@ -133,6 +135,7 @@ class TaskContract:
             lambda: store.event_seq("evt_1"),
             lambda: store.events_after(0, 1),
             lambda: store.message_page(room_history(), PageRequest()),
+            lambda: store.artifact_page(room_history(), PageRequest()),
             lambda: store.thread(ThreadId("t1")),
             lambda: store.threads(GENERAL, PageRequest()),
             lambda: store.direct(DirectId("d1")),
@@ -180,5 +183,7 @@ class TaskContract:
         assert await store.event_bounds() == EventBounds(0, 0)
 
 
-class StoreContract(MessageContract, PageContract, LogContract, DirectoryContract, TaskContract):
+class StoreContract(
+    MessageContract, PageContract, ArtifactContract, RemovalContract, LogContract, DirectoryContract, TaskContract
+):
     """All of it."""

@@ -46,7 +46,7 @@ def facts(records: Sequence[EventRecord]) -> list[dict[str, Any]]:
 
 
 def ids_of(page: StoredPage) -> list[str]:
-    return [decode(body, Message).id for body in page.messages]
+    return [decode(body, Message).id for body in page.items]
 
 
 class MessageContract:

@@ -77,7 +77,7 @@ class PageContract:
         seen = ids_of(page)
         while page.has_more:
             page = await store.message_page(room_history(), PageRequest(before=page.first_id))
-            assert sum(map(len, page.messages)) <= MAX_PAGE_BYTES
+            assert sum(map(len, page.items)) <= MAX_PAGE_BYTES
             seen = ids_of(page) + seen
         assert seen == ids
         forwards = await store.message_page(room_history(), PageRequest(after="m0"))

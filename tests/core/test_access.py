@@ -3,6 +3,7 @@
 A row is a caller; its cells stand for the rooms, messages or events in the order of the heading. `+` is yes, `.` is no.
 """
 
+import attrs
 import pytest
 
 from moltnet.auth.policy import AuthPolicy
@@ -24,7 +25,7 @@ from moltnet.protocol.events import EventType
 from moltnet.protocol.identity import AgentAddress, agent_fqid
 from moltnet.protocol.ids import AgentId, DirectId, EventId, NetworkId, RoomId
 from moltnet.protocol.rooms import Room, Visibility, WritePolicy
-from moltnet.storage.records import EventRecord
+from moltnet.storage.records import THE_PUBLIC, EventRecord
 from tests.fakes.credentials import CALLERS, directory_of, static, stored_room
 from tests.fakes.network import NETWORK, room
 
@@ -199,6 +200,34 @@ def test_without_direct_messages_nobody_gets_them() -> None:
     policy = AuthPolicy(AuthMode.NONE, direct_messages=False)
     viewer = Viewer(all_conversations=True, all_reports=True)
     assert cells([can_see(viewer, record, policy, DIRECTORY) for record in EVENTS]) == "++++..++++"
+
+
+END_OF_PRIVATE = EventRecord(
+    1, EventId("e1"), EventType.ROOM_REMOVED, b"", room_id=RoomId("gone"), addressed=(ALPHA.fqid,)
+)
+END_OF_PUBLIC = attrs.evolve(END_OF_PRIVATE, addressed=(agent_fqid(NETWORK, "beta"), THE_PUBLIC))
+
+
+@pytest.mark.parametrize(
+    ("name", "viewer", "policy", "expected"),
+    [
+        (name, viewer, policy, expected)
+        for (name, viewer, policy, _), expected in zip(
+            EVENT_READERS, ["++", "++", ".+", "+.", "++", "+.", "++", "++"], strict=True
+        )
+    ],
+)
+def test_who_could_read_a_room_gets_the_event_of_its_end(
+    name: str, viewer: Viewer, policy: AuthPolicy, expected: str
+) -> None:
+    """The room is in no directory by then; the event itself says who that was."""
+    assert cells([can_see(viewer, end, policy, DIRECTORY) for end in (END_OF_PRIVATE, END_OF_PUBLIC)]) == expected, name
+
+
+def test_a_new_room_of_that_id_does_not_show_the_end_of_the_old_one() -> None:
+    directory = directory_of([room("gone", "beta")])
+    for fqid, seen in [(ALPHA.fqid, True), (agent_fqid(NETWORK, "beta"), False)]:
+        assert can_see(Viewer(agents=frozenset({fqid})), END_OF_PRIVATE, PRIVATE_BEARER, directory) is seen
 
 
 def test_who_loses_a_room_loses_its_events_at_once() -> None:

@@ -73,6 +73,10 @@ class FaultyStore:
         self._check_read()
         return await self.store.message_page(history, page)
 
+    async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:
+        self._check_read()
+        return await self.store.artifact_page(history, page)
+
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         self._check_read()
         return await self.store.thread(thread_id)

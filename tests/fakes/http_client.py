@@ -139,6 +139,9 @@ class HttpClient:
     async def post(self, target: str, body: object) -> HttpAnswer:
         return await self.request("POST", target, body)
 
+    async def delete(self, target: str) -> HttpAnswer:
+        return await self.request("DELETE", target)
+
     async def patch(self, target: str, body: object) -> HttpAnswer:
         return await self.request("PATCH", target, body)
 

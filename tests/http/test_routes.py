@@ -212,7 +212,7 @@ class TestAnswers:
 
 
 # Callers → statuses. `-` is no credential.
-ROUTES = [
+ROUTES: list[tuple[str, str, object, str]] = [
     # method, target, body, by caller: - alpha stranger observer writer admin pair
     ("GET", "/healthz", None, "200 200 200 200 200 200 200"),
     ("GET", "/readyz", None, "200 200 200 200 200 200 200"),
@@ -233,6 +233,17 @@ ROUTES = [
     ("POST", "/v1/rooms", {"id": "ops"}, "401 403 403 403 403 201 403"),
     ("PATCH", "/v1/rooms/general/members", {"add": ["gamma"]}, "401 403 403 403 403 200 403"),
     ("PATCH", "/v1/rooms/nowhere/members", {"add": ["gamma"]}, "401 403 403 403 403 404 403"),
+    ("DELETE", "/v1/rooms/nowhere", None, "401 403 403 403 403 404 403"),
+    ("DELETE", "/v1/rooms/no%20id", None, "401 403 403 403 403 422 403"),
+    ("DELETE", "/v1/rooms/general", None, "401 403 403 403 403 200 403"),
+    ("POST", "/v1/rooms/nowhere/restore", None, "401 403 403 403 403 404 403"),
+    ("POST", "/v1/rooms/general/restore", None, "401 403 403 403 403 409 403"),
+    ("DELETE", "/v1/agents/nobody", None, "401 403 403 403 403 404 403"),
+    ("DELETE", "/v1/agents/beta", None, "401 403 403 403 403 200 403"),
+    ("GET", "/v1/pairings", None, "401 403 403 200 403 200 403"),
+    ("GET", "/v1/pairings/nobody/network", None, "401 403 403 404 403 404 403"),
+    ("POST", "/v1/apply", {"rooms": [{"id": "ops"}]}, "401 403 403 403 403 200 403"),
+    ("POST", "/v1/apply", {"rooms": [{}]}, "401 403 403 403 403 422 403"),
     ("POST", "/v1/agents/register", {"name": "New"}, "401 403 403 403 403 201 403"),
     ("POST", "/v1/messages", room_message(sender="alpha"), "401 202 403 403 409 202 403"),
     ("POST", "/v1/messages", room_message(sender="ada", sender_type="human"), "401 403 403 403 403 202 403"),
@@ -263,7 +274,7 @@ async def test_who_gets_what_on_a_private_network(method: str, target: str, body
         ("OPTIONS", "/v1/messages", "POST"),
         ("GET", "/v1/messages", "POST"),
         ("PUT", "/v1/rooms/general/members", "PATCH"),
-        ("DELETE", "/v1/agents/alpha", "GET, HEAD"),
+        ("PUT", "/v1/agents/alpha", "DELETE, GET, HEAD"),
         ("BREW", "/healthz", "GET, HEAD"),
     ],
 )

@@ -6,9 +6,20 @@ from typing import Any, get_args, get_origin, get_type_hints
 import attrs
 from hypothesis import strategies as st
 
-from moltnet.protocol import agents, events, frames, messages, network, pages, pairings, rooms
+from moltnet.protocol import (
+    administration,
+    agents,
+    artifacts,
+    events,
+    frames,
+    messages,
+    network,
+    pages,
+    pairings,
+    rooms,
+)
 
-SUBJECTS = (agents, events, frames, messages, network, pages, pairings, rooms)
+SUBJECTS = (administration, agents, artifacts, events, frames, messages, network, pages, pairings, rooms)
 # A query, not a document.
 NOT_ON_THE_WIRE = frozenset({pages.PageRequest})
 

@@ -5,14 +5,24 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import attrs
+
 from moltnet.protocol.agents import AgentRegistration
 from moltnet.protocol.codec import encode
-from moltnet.protocol.identity import agent_fqid, parse_address, room_fqid
+from moltnet.protocol.identity import AgentAddress, agent_fqid, parse_address, room_fqid
 from moltnet.protocol.ids import ActorUid, AgentId, DirectId, MessageId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.messages import AGENT, Actor, Message, MessageOrigin, Part, PartKind, Target, TargetKind
 from moltnet.protocol.rooms import Room
 from moltnet.protocol.times import Timestamp, format_timestamp
-from moltnet.storage.commands import AppendMessage, CreateRoom, RegisterAgent, UpdateMembers
+from moltnet.storage.commands import (
+    AppendMessage,
+    CreateRoom,
+    RegisterAgent,
+    RemoveAgent,
+    RemoveRoom,
+    RestoreRoom,
+    UpdateMembers,
+)
 from moltnet.storage.records import History, StoredAgent
 
 NETWORK: Final = NetworkId("net_a")
@@ -42,6 +52,18 @@ def create_room(room_id: str = GENERAL, *members: str) -> CreateRoom:
 
 def update_members(room_id: str = GENERAL, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> UpdateMembers:
     return UpdateMembers(RoomId(room_id), tuple(add), tuple(remove), at(1))
+
+
+def remove_room(room_id: str = GENERAL, *, seconds: float = 9) -> RemoveRoom:
+    return RemoveRoom(RoomId(room_id), at(seconds))
+
+
+def restore_room(room_id: str = GENERAL, *members: str, seconds: float = 10) -> RestoreRoom:
+    return RestoreRoom(RoomId(room_id), members, at(seconds))
+
+
+def remove_agent(agent_id: str, *, seconds: float = 9) -> RemoveAgent:
+    return RemoveAgent(AgentAddress(NETWORK, AgentId(agent_id)), at(seconds))
 
 
 def post(
@@ -85,6 +107,16 @@ def direct_post(
 ) -> AppendMessage:
     target = Target(kind=TargetKind.DM, dm_id=DirectId(direct_id), participant_ids=tuple(participants))
     return _append(message_id, target, "hello", sender, seconds, ())
+
+
+def with_parts(command: AppendMessage, *parts: Part) -> AppendMessage:
+    """The same message with other content."""
+    message = attrs.evolve(command.message, parts=parts)
+    return attrs.evolve(command, message=message, body=encode(message), digest=hashlib.sha256(encode(message)).digest())
+
+
+def link(url: str) -> Part:
+    return Part(kind=PartKind.URL, url=url)
 
 
 def _append(

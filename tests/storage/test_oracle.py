@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from moltnet.protocol.ids import DirectId, ThreadId
+from moltnet.protocol.messages import Part, PartKind
 from moltnet.protocol.pages import PageRequest
-from moltnet.storage.commands import AnyCommand, BindAgent, DeclareRoom, RecordEvents, RegisterAgent
+from moltnet.storage.commands import AnyCommand, ApplyNetwork, BindAgent, DeclareRoom, RecordEvents, RegisterAgent
 from moltnet.storage.memory import MemoryStore
 from moltnet.storage.records import History
 from moltnet.storage.sql.sqlite import open_sqlite
@@ -29,11 +30,15 @@ from tests.storage.examples import (
     direct_history,
     direct_post,
     post,
+    remove_agent,
+    remove_room,
+    restore_room,
     room,
     room_history,
     thread_history,
     thread_post,
     update_members,
+    with_parts,
 )
 
 Answer = TypeVar("Answer")
@@ -54,6 +59,14 @@ appends = st.one_of(
     st.builds(thread_post, messages, threads, rooms, parent=messages, sender=members, seconds=seconds),
     st.builds(direct_post, messages, directs, member_lists, sender=members, seconds=seconds),
 )
+parts = st.lists(
+    st.builds(
+        Part, st.sampled_from(PartKind), texts, filename=st.sampled_from(["", "a.txt"]), url=st.sampled_from(["", "u"])
+    ),
+    min_size=1,
+    max_size=3,
+)
+with_artifacts = st.builds(lambda command, content: with_parts(command, *content), appends, parts)
 room_commands = st.one_of(
     st.builds(lambda name, who: create_room(name, *who), rooms, member_lists),
     st.builds(lambda name, who, text: DeclareRoom(room(name, *who), text), rooms, member_lists, credentials),
@@ -61,15 +74,32 @@ room_commands = st.one_of(
         lambda name, add, remove: update_members(name, add=add, remove=remove), rooms, member_lists, member_lists
     ),
 )
+removals = st.one_of(
+    st.builds(remove_room, rooms, seconds=seconds),
+    st.builds(lambda name, who: restore_room(name, *who), rooms, member_lists),
+    st.builds(remove_agent, st.sampled_from(["alpha", "beta", "gamma"]), seconds=seconds),
+)
 agents = st.builds(
     lambda name, key, shown, at: agent(name, key, name=shown, seconds=at), members, credentials, texts, seconds
 )
 agent_commands = st.one_of(st.builds(RegisterAgent, agents, as_admin=st.booleans()), st.builds(BindAgent, agents))
-commands: st.SearchStrategy[AnyCommand] = st.one_of(appends, appends, room_commands, agent_commands)
+applies = st.builds(
+    lambda who, shaped: ApplyNetwork(tuple(who), tuple(room(name, *members) for name, members in shaped.items())),
+    st.lists(agents, max_size=2),
+    st.dictionaries(rooms, member_lists, max_size=2),
+)
+commands: st.SearchStrategy[AnyCommand] = st.one_of(
+    appends, with_artifacts, room_commands, agent_commands, removals, applies
+)
 pages = st.one_of(
     st.builds(PageRequest, st.integers(1, 6)),
     st.builds(PageRequest, st.integers(1, 6), before=st.one_of(messages, threads, directs)),
     st.builds(PageRequest, st.integers(1, 6), after=st.one_of(messages, threads, directs)),
+)
+artifact_ids = st.builds("art_{}_{}".format, messages, st.integers(0, 2))
+artifact_pages = st.one_of(
+    st.builds(PageRequest, st.integers(1, 6), before=artifact_ids),
+    st.builds(PageRequest, st.integers(1, 6), after=artifact_ids),
 )
 histories = st.one_of(rooms.map(room_history), threads.map(thread_history), directs.map(direct_history))
 
@@ -105,7 +135,7 @@ def comparable(committed: Committed) -> Any:
         {**attrs.asdict(record), "id": "", "wire": record.wire.replace(record.id.encode(), b"")}
         for record in committed.records
     ]
-    return committed.outcomes, records, committed.rooms, committed.agents
+    return committed.outcomes, records, committed.rooms, committed.agents, committed.removed_agents
 
 
 class SqliteAgainstMemory(RuleBasedStateMachine):
@@ -161,6 +191,10 @@ class SqliteAgainstMemory(RuleBasedStateMachine):
     @rule(history=histories, page=pages)
     def read_messages(self, history: History, page: PageRequest) -> None:
         self.assert_same(lambda store: store.message_page(history, page))
+
+    @rule(history=histories, page=st.one_of(pages, artifact_pages))
+    def read_artifacts(self, history: History, page: PageRequest) -> None:
+        self.assert_same(lambda store: store.artifact_page(history, page))
 
     @rule(room_id=rooms, page=pages)
     def list_threads(self, room_id: str, page: PageRequest) -> None:

@@ -9,8 +9,10 @@ from moltnet.protocol.codec import decode
 from moltnet.protocol.events import Event, EventType
 from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, RoomId, ThreadId, event_id_of_message
 from moltnet.protocol.limits import MAX_PARTICIPANTS
-from moltnet.protocol.rooms import DirectConversation, Thread
+from moltnet.protocol.rooms import DirectConversation, Thread, Visibility
+from moltnet.storage.changes import Changes
 from moltnet.storage.commands import (
+    AgentMissing,
     AgentOwned,
     AgentStored,
     AnyCommand,
@@ -23,13 +25,14 @@ from moltnet.storage.commands import (
     NotParticipant,
     RegisterAgent,
     RoomMissing,
+    RoomRemoved,
     RoomStored,
     RoomTaken,
     ThreadElsewhere,
 )
 from moltnet.storage.facts import Facts, needs
-from moltnet.storage.plan import Changes, Plan, plan
-from moltnet.storage.records import StoredMessage, StoredRoom
+from moltnet.storage.plan import Plan, plan
+from moltnet.storage.records import THE_PUBLIC, StoredMessage, StoredRoom
 from tests.storage.examples import (
     GENERAL,
     NETWORK,
@@ -39,6 +42,9 @@ from tests.storage.examples import (
     direct_post,
     post,
     register,
+    remove_agent,
+    remove_room,
+    restore_room,
     room,
     thread_post,
     update_members,
@@ -61,7 +67,7 @@ def facts(*rooms: StoredRoom, newest_seq: int = 0) -> Facts:
 
 
 def with_removed_room() -> Facts:
-    return Facts(0, removed_rooms={GENERAL})
+    return Facts(0, rooms={GENERAL: StoredRoom(room(), removed_at=at(1))})
 
 
 def with_message() -> Facts:
@@ -250,7 +256,7 @@ class TestRooms:
     def test_an_id_is_taken_by_a_live_and_by_a_removed_room(self) -> None:
         for known in (facts(StoredRoom(room())), with_removed_room()):
             planned = decided(known, create_room())
-            assert planned.outcomes == (RoomTaken(GENERAL),)
+            assert planned.outcomes == (RoomTaken(GENERAL, removed=known.live_room(GENERAL) is None),)
             assert planned.changes == Changes()
 
     def test_a_room_is_created_once_within_a_batch(self) -> None:
@@ -362,3 +368,33 @@ class TestAgents:
     def test_the_first_of_two_registrations_in_one_batch_owns_the_agent(self) -> None:
         planned = decided(facts(), register("alpha", "key1"), register("alpha", "key2"))
         assert planned.outcomes == (AgentStored(agent("alpha", "key1"), created=True), AgentOwned("key1"))
+
+
+class TestRemovals:
+    def test_the_end_of_a_room_is_addressed_to_those_who_could_read_it(self) -> None:
+        known = room(GENERAL, "alpha", "net_b:beta")
+        for visibility, others in [(Visibility.PRIVATE, ()), (Visibility.PUBLIC, (THE_PUBLIC,))]:
+            stored = StoredRoom(attrs.evolve(known, visibility=visibility), "digest")
+            planned = decided(facts(stored), remove_room())
+            assert planned.outcomes == (RoomRemoved(stored.room),)
+            (record,) = planned.changes.records
+            assert record.addressed == ("molt://net_a/agents/alpha", "molt://net_b/agents/beta", *others)
+
+    @pytest.mark.parametrize(
+        ("known", "outcome"),
+        [(facts(), RoomMissing(GENERAL)), (facts(StoredRoom(room())), RoomTaken(GENERAL))],
+    )
+    def test_only_a_removed_room_can_be_restored(self, known: Facts, outcome: object) -> None:
+        planned = decided(known, restore_room())
+        assert planned.outcomes == (outcome,)
+        assert planned.changes == Changes()
+
+    def test_an_agent_that_is_removed_is_not_missed_in_removed_rooms(self) -> None:
+        planned = decided(with_removed_room(), remove_agent("alpha"))
+        assert planned.outcomes == (AgentMissing(AgentId("alpha")),)
+        assert planned.changes == Changes()
+
+    def test_all_rooms_of_a_removed_agent_are_asked_for(self) -> None:
+        wanted = needs([remove_agent("alpha")])
+        assert wanted.agents == {"alpha"}
+        assert wanted.members == {"alpha", "net_a:alpha", "molt://net_a/agents/alpha"}

@@ -12,7 +12,8 @@ from moltnet.protocol.agents import AgentRegistration
 from moltnet.protocol.identity import direct_fqid, room_fqid, thread_fqid
 from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId
 from moltnet.protocol.rooms import DirectConversation, Room, Thread, Visibility, WritePolicy
-from moltnet.storage.plan import MessageRow, event_wire, message_payload
+from moltnet.protocol.times import Timestamp
+from moltnet.storage.changes import ArtifactRow, MessageRow, event_wire, message_payload
 from moltnet.storage.records import EventRecord, StoredAgent, StoredRoom
 from moltnet.storage.store import StorageError
 
@@ -42,9 +43,11 @@ MESSAGE_COLUMNS: Final = (
     "digest",
     "body",
 )
+# Their order is the order of the rows: ``place`` is given by the database.
+ARTIFACT_COLUMNS: Final = ("id", "room_id", "thread_id", "dm_id", "body")
 THREAD_COLUMNS: Final = ("id", "room_id", "parent_message_id", "message_count", "last_message_at")
 DIRECT_COLUMNS: Final = ("id", "message_count", "last_message_at")
-ROOM_COLUMNS: Final = ("id", "name", "visibility", "write_policy", "declaration", "created_at")
+ROOM_COLUMNS: Final = ("id", "name", "visibility", "write_policy", "declaration", "created_at", "removed_at")
 AGENT_COLUMNS: Final = (
     "id",
     "actor_uid",
@@ -111,6 +114,11 @@ def message_row(row: MessageRow) -> Row:
     )
 
 
+def artifact_row(row: ArtifactRow) -> Row:
+    target = row.target
+    return (row.id, target.room_id or None, target.thread_id or None, target.dm_id or None, row.body)
+
+
 def thread_row(thread: Thread) -> Row:
     parent = thread.parent_message_id or None
     return (thread.id, thread.room_id, parent, thread.message_count, thread.last_message_at)
@@ -148,12 +156,13 @@ def direct(row: Row, network_id: NetworkId) -> DirectConversation:
 
 def room_row(stored: StoredRoom) -> Row:
     room = stored.room
-    return (room.id, room.name, room.visibility, room.write_policy, stored.declaration, room.created_at)
+    removed_at = stored.removed_at or None
+    return (room.id, room.name, room.visibility, room.write_policy, stored.declaration, room.created_at, removed_at)
 
 
 def stored_room(row: Row, network_id: NetworkId) -> StoredRoom:
     """From the columns of a room and, last, its members."""
-    room_id, name, visibility, write_policy, declaration, created_at, members = row
+    room_id, name, visibility, write_policy, declaration, created_at, removed_at, members = row
     room = Room(
         id=room_id,
         network_id=network_id,
@@ -164,7 +173,7 @@ def stored_room(row: Row, network_id: NetworkId) -> StoredRoom:
         visibility=Visibility(visibility),
         write_policy=WritePolicy(write_policy),
     )
-    return StoredRoom(room, declaration)
+    return StoredRoom(room, declaration, Timestamp(removed_at or ""))
 
 
 def agent_row(agent: StoredAgent) -> Row:

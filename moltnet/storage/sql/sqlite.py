@@ -19,7 +19,7 @@ from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import format_timestamp, utc_now
 from moltnet.storage import limits
 from moltnet.storage.commands import AnyCommand
-from moltnet.storage.pages import id_page, message_page, replay_page
+from moltnet.storage.pages import body_page, id_page, replay_page
 from moltnet.storage.records import DirectoryContents, EventBounds, EventRecord, History, StoredPage
 from moltnet.storage.sql import rows
 from moltnet.storage.sql import sqlite_statements as statements
@@ -84,7 +84,12 @@ class SqliteStore:
         return await self.database.read(partial(self._events_after, seq=seq, limit=limit))
 
     async def message_page(self, history: History, page: PageRequest) -> StoredPage:
-        return await self.database.read(partial(_message_page, history=history, page=page))
+        texts = statements.SELECT_HISTORY[history.kind]
+        return await self.database.read(partial(_body_page, texts=texts, id=history.id, page=page))
+
+    async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:
+        texts = statements.SELECT_ARTIFACTS[history.kind]
+        return await self.database.read(partial(_body_page, texts=texts, id=history.id, page=page))
 
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         return await self.database.read(partial(self._thread, thread_id=thread_id))
@@ -198,17 +203,18 @@ def _event_seq(connection: sqlite3.Connection, event_id: str) -> int | None:
     return None if row is None else int(row[0])
 
 
-def _message_page(connection: sqlite3.Connection, history: History, page: PageRequest) -> StoredPage:
-    texts = statements.SELECT_HISTORY[history.kind]
+def _body_page(
+    connection: sqlite3.Connection, texts: statements.HistoryStatements, id: str, page: PageRequest
+) -> StoredPage:
     cursor = page.after or page.before
     place = _END
     if cursor:
-        row = connection.execute(texts.place, (history.id, cursor)).fetchone()
+        row = connection.execute(texts.place, (id, cursor)).fetchone()
         if row is None:
             raise UnknownCursor(cursor)
         (place,) = row
     text = texts.newer if page.after else texts.older
-    return message_page(connection.execute(text, (history.id, place, page.limit + 1)), page)
+    return body_page(connection.execute(text, (id, place, page.limit + 1)), page)
 
 
 def _direct_id(direct: DirectConversation) -> DirectId:

@@ -11,9 +11,10 @@ import orjson
 
 from moltnet.protocol.ids import DirectId, NetworkId, RoomId, event_id_of_message
 from moltnet.protocol.rooms import DirectConversation
+from moltnet.storage.changes import Changes
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.facts import Facts, Needs, needs
-from moltnet.storage.plan import Changes, plan
+from moltnet.storage.plan import plan
 from moltnet.storage.records import StoredMessage, StoredRoom
 from moltnet.storage.sql import rows
 from moltnet.storage.sql import sqlite_statements as statements
@@ -27,11 +28,8 @@ def commit_batch(connection: sqlite3.Connection, commands: Sequence[AnyCommand],
     # The planner updates the facts; what was there before tells which members and participants are new.
     known_rooms, known_directs = dict(facts.rooms), dict(facts.directs)
     planned = plan(commands, facts, network_id)
-    changes = planned.changes
-    _write_changes(connection, changes, known_rooms, known_directs)
-    return Committed(
-        planned.outcomes, tuple(changes.records), tuple(changes.rooms.values()), tuple(changes.agents.values())
-    )
+    _write_changes(connection, planned.changes, known_rooms, known_directs)
+    return Committed.of(planned)
 
 
 def found(connection: sqlite3.Connection, text: str, keys: Collection[str]) -> Iterator[Row]:
@@ -54,12 +52,10 @@ def _load_facts(connection: sqlite3.Connection, wanted: Needs, network_id: Netwo
     facts.posted_rooms.update(
         room_id for (room_id,) in found(connection, statements.SELECT_LIVE_ROOM_IDS, wanted.posted_rooms)
     )
-    for row in found(connection, statements.SELECT_ROOMS, wanted.rooms):
-        stored = rows.stored_room(row[1:], network_id)
-        if row[0]:
-            facts.removed_rooms.add(stored.room.id)
-        else:
-            facts.rooms[stored.room.id] = stored
+    member_of = {room_id for (room_id,) in found(connection, statements.SELECT_ROOMS_OF, wanted.members)}
+    for row in found(connection, statements.SELECT_ROOMS, wanted.rooms | member_of):
+        stored = rows.stored_room(row, network_id)
+        facts.rooms[stored.room.id] = stored
     for row in found(connection, statements.SELECT_AGENTS, wanted.agents):
         agent = rows.stored_agent(row, network_id)
         facts.agents[agent.id] = agent
@@ -77,6 +73,8 @@ def _write_changes(
     for room_id, stored in changes.rooms.items():
         known = known_rooms.get(room_id)
         _write_members(connection, stored, () if known is None else known.room.members)
+    if changes.removed_agents:
+        connection.execute(statements.DELETE_AGENTS, (orjson.dumps(list(changes.removed_agents)).decode(),))
     statements.PUT_AGENTS.run(connection, map(rows.agent_row, changes.agents.values()))
     statements.PUT_THREADS.run(connection, map(rows.thread_row, changes.threads.values()))
     statements.PUT_DIRECTS.run(connection, map(rows.direct_row, changes.directs.values()))
@@ -86,6 +84,7 @@ def _write_changes(
         connection, (rows.event_row(record, holds_message=record.seq in bodies) for record in changes.records)
     )
     statements.INSERT_MESSAGES.run(connection, map(rows.message_row, changes.messages))
+    statements.INSERT_ARTIFACTS.run(connection, map(rows.artifact_row, changes.artifacts))
 
 
 def _write_members(connection: sqlite3.Connection, stored: StoredRoom, known: Sequence[str]) -> None:

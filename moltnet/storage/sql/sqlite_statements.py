@@ -47,14 +47,16 @@ def _replacing(*columns: str) -> str:
 
 INSERT_EVENTS: Final = Insert("events", rows.EVENT_COLUMNS)
 INSERT_MESSAGES: Final = Insert("messages", rows.MESSAGE_COLUMNS)
+INSERT_ARTIFACTS: Final = Insert("artifacts", rows.ARTIFACT_COLUMNS)
 # What is not replaced never changes: whose room a thread is in, when an agent was registered.
 PUT_THREADS: Final = Insert("threads", rows.THREAD_COLUMNS, _replacing("message_count", "last_message_at"))
 PUT_DIRECTS: Final = Insert("dms", rows.DIRECT_COLUMNS, _replacing("message_count", "last_message_at"))
 INSERT_PARTICIPANTS: Final = Insert("dm_participants", ("dm_id", "participant_id"))
-PUT_ROOMS: Final = Insert("rooms", rows.ROOM_COLUMNS, f"{_replacing(*rows.ROOM_COLUMNS[1:])}, removed_at = NULL")
+PUT_ROOMS: Final = Insert("rooms", rows.ROOM_COLUMNS, _replacing(*rows.ROOM_COLUMNS[1:]))
 INSERT_MEMBERS: Final = Insert("room_members", ("room_id", "member_id"))
 PUT_AGENTS: Final = Insert("agents", rows.AGENT_COLUMNS, _replacing("display_name", "credential_key", "updated_at"))
 DELETE_MEMBERS: Final = "DELETE FROM room_members WHERE room_id = ? AND member_id IN (SELECT value FROM json_each(?))"
+DELETE_AGENTS: Final = "DELETE FROM agents WHERE id IN (SELECT value FROM json_each(?))"
 PUT_META: Final = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 SELECT_META: Final = "SELECT value FROM meta WHERE key = ?"
 
@@ -78,7 +80,8 @@ SELECT_KNOWN_MESSAGES: Final = f"SELECT id, digest FROM messages WHERE id IN {_K
 SELECT_THREADS: Final = f"SELECT {_THREAD} FROM threads WHERE id IN {_KEYS}"
 SELECT_DIRECTS: Final = f"SELECT {_DIRECT} FROM dms WHERE id IN {_KEYS}"
 SELECT_LIVE_ROOM_IDS: Final = f"SELECT id FROM rooms WHERE id IN {_KEYS} AND removed_at IS NULL"
-SELECT_ROOMS: Final = f"SELECT removed_at IS NOT NULL, {_ROOM} FROM rooms WHERE id IN {_KEYS}"
+SELECT_ROOMS_OF: Final = f"SELECT room_id FROM room_members WHERE member_id IN {_KEYS}"
+SELECT_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE id IN {_KEYS}"
 SELECT_AGENTS: Final = f"SELECT {_AGENT} FROM agents WHERE id IN {_KEYS}"
 
 # The directory is loaded whole, once.
@@ -97,7 +100,7 @@ SELECT_EVENTS_AFTER: Final = (
 
 @attrs.frozen
 class HistoryStatements:
-    """Reading one kind of conversation: the place of a message in it, and the messages on either side of a place."""
+    """Reading what one kind of conversation holds: the place of an item in it, and the items on either side of one."""
 
     place: str
     older: str
@@ -119,6 +122,22 @@ SELECT_HISTORY: Final[Mapping[TargetKind, HistoryStatements]] = {
     TargetKind.ROOM: _history(TargetKind.ROOM, "room_id"),
     TargetKind.THREAD: _history(TargetKind.THREAD, "thread_id"),
     TargetKind.DM: _history(TargetKind.DM, "dm_id"),
+}
+
+
+def _artifacts(column: str) -> HistoryStatements:
+    artifacts = f"SELECT id, body FROM artifacts WHERE {column} = ?"
+    return HistoryStatements(
+        place=f"SELECT place FROM artifacts WHERE {column} = ? AND id = ?",
+        older=f"{artifacts} AND place < ? ORDER BY place DESC LIMIT ?",
+        newer=f"{artifacts} AND place > ? ORDER BY place LIMIT ?",
+    )
+
+
+SELECT_ARTIFACTS: Final[Mapping[TargetKind, HistoryStatements]] = {
+    TargetKind.ROOM: _artifacts("room_id"),
+    TargetKind.THREAD: _artifacts("thread_id"),
+    TargetKind.DM: _artifacts("dm_id"),
 }
 
 # Lists by id.

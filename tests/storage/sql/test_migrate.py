@@ -8,15 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from moltnet.protocol.artifacts import Artifact, artifacts_of
 from moltnet.protocol.codec import decode
 from moltnet.protocol.events import Event
 from moltnet.protocol.ids import DirectId, NetworkId, ThreadId
-from moltnet.protocol.messages import Message
+from moltnet.protocol.messages import Message, Part, PartKind
 from moltnet.protocol.pages import PageRequest
+from moltnet.storage.changes import MessageRow
 from moltnet.storage.sql.migrate import APPLICATION_ID, Migration, load_migrations, migrate, schema_version
+from moltnet.storage.sql.rows import message_row
 from moltnet.storage.sql.sqlite import open_sqlite
 from moltnet.storage.store import SchemaUnsupported, StorageError, WrongNetwork
-from tests.storage.examples import NETWORK, direct_history, post, room_history
+from tests.storage.examples import (
+    NETWORK,
+    direct_history,
+    direct_post,
+    link,
+    post,
+    room_history,
+    thread_history,
+    thread_post,
+    with_parts,
+)
 from tests.storage.sql.raw import raw_connection, raw_value
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -102,7 +115,7 @@ async def test_a_database_of_version_1_is_still_read(path: Path) -> None:
             "agent.wake.delivered",
         ]
         assert [decode(record.wire, Event).id for record in records] == [record.id for record in records]
-        (first,) = (await store.message_page(room_history(), PageRequest())).messages
+        (first,) = (await store.message_page(room_history(), PageRequest())).items
         assert decode(first, Message) == post("m1", addressed=["molt://net_a/agents/beta"]).message
         assert (await store.message_page(direct_history("d1"), PageRequest())).first_id == "m3"
         thread, direct = await store.thread(ThreadId("t1")), await store.direct(DirectId("d1"))
@@ -114,6 +127,36 @@ async def test_a_database_of_version_1_is_still_read(path: Path) -> None:
         assert [(agent.id, agent.credential_key) for agent in contents.agents] == [("alpha", "key1")]
         (stored,) = (await store.commit([post("m9")])).records
         assert stored.seq == 8
+
+
+async def test_messages_of_version_1_get_their_artifacts(path: Path) -> None:
+    words = Part(kind=PartKind.TEXT, text="words")
+    odd = Part(
+        kind=PartKind.FILE, filename='\x00 " \\ 🦞 \u2028', url="http://a.test/?a=1&b=<2>", data={"deep": [{"a": None}]}
+    )
+    named = Part(kind=PartKind.TEXT, text="more words", media_type="text/markdown")
+    commands = [
+        with_parts(post("m11"), words, odd, words, named),
+        with_parts(thread_post("m12", "t1"), link("molt://x")),
+        with_parts(
+            direct_post("m13", "d1", ("alpha", "net_b:beta")), Part(kind=PartKind.DATA, data={"a": 1}, text="t")
+        ),
+    ]
+    with raw_connection(path) as connection:
+        connection.executescript(VERSION_1.read_text())
+        for seq, command in enumerate(commands, start=11):
+            row = message_row(MessageRow(seq, command.message, command.body, command.digest))
+            connection.execute(f"INSERT INTO messages VALUES ({', '.join('?' * len(row))})", row)
+    async with open_sqlite(path, NETWORK) as store:
+        expected = [artifacts_of(command.message) for command in commands]
+        assert [len(artifacts) for artifacts in expected] == [2, 1, 1]
+        for history, artifacts in [
+            (room_history(), expected[0] + expected[1]),
+            (thread_history("t1"), expected[1]),
+            (direct_history("d1"), expected[2]),
+        ]:
+            found = await store.artifact_page(history, PageRequest())
+            assert tuple(decode(body, Artifact) for body in found.items) == artifacts
 
 
 async def test_a_newer_schema_is_refused_and_left_as_it_is(path: Path) -> None:

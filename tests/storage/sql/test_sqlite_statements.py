@@ -19,6 +19,10 @@ HISTORIES = {
     f"SELECT_HISTORY {kind} {name}": text
     for kind, texts in statements.SELECT_HISTORY.items()
     for name, text in attrs.asdict(texts).items()
+} | {
+    f"SELECT_ARTIFACTS {kind} {name}": text
+    for kind, texts in statements.SELECT_ARTIFACTS.items()
+    for name, text in attrs.asdict(texts).items()
 }
 # A list of keys is a table too, but one as long as the batch.
 FULL_SCAN = re.compile(r"SCAN (?!json_each\b)|USE TEMP B-TREE")
@@ -26,6 +30,11 @@ FULL_SCAN = re.compile(r"SCAN (?!json_each\b)|USE TEMP B-TREE")
 
 def pages_of(kind: TargetKind) -> tuple[str, str]:
     texts = statements.SELECT_HISTORY[kind]
+    return texts.older, texts.newer
+
+
+def artifact_pages_of(kind: TargetKind) -> tuple[str, str]:
+    texts = statements.SELECT_ARTIFACTS[kind]
     return texts.older, texts.newer
 
 
@@ -65,6 +74,9 @@ def test_a_statement_without_an_index_would_be_noticed(connection: sqlite3.Conne
         (*pages_of(TargetKind.ROOM), "messages_by_room (room_id=? AND seq"),
         (*pages_of(TargetKind.THREAD), "messages_by_thread (thread_id=? AND seq"),
         (*pages_of(TargetKind.DM), "messages_by_dm (dm_id=? AND seq"),
+        (*artifact_pages_of(TargetKind.ROOM), "artifacts_by_room (room_id=? AND place"),
+        (*artifact_pages_of(TargetKind.THREAD), "artifacts_by_thread (thread_id=? AND place"),
+        (*artifact_pages_of(TargetKind.DM), "artifacts_by_dm (dm_id=? AND place"),
         (statements.SELECT_THREADS_BEFORE, statements.SELECT_THREADS_AFTER, "threads_by_room (room_id=? AND id"),
         (
             statements.SELECT_PARTICIPANT_BEFORE,
@@ -73,7 +85,17 @@ def test_a_statement_without_an_index_would_be_noticed(connection: sqlite3.Conne
         ),
         (statements.SELECT_DIRECTS_BEFORE, statements.SELECT_DIRECTS_AFTER, "sqlite_autoindex_dms_1 (id"),
     ],
-    ids=["messages of a room", "messages of a thread", "messages of a dm", "threads", "dms of a participant", "dms"],
+    ids=[
+        "messages of a room",
+        "messages of a thread",
+        "messages of a dm",
+        "artifacts of a room",
+        "artifacts of a thread",
+        "artifacts of a dm",
+        "threads",
+        "dms of a participant",
+        "dms",
+    ],
 )
 def test_a_page_starts_at_its_cursor(connection: sqlite3.Connection, older: str, newer: str, index: str) -> None:
     assert f"{index}<?)" in query_plan(connection, older)
