@@ -32,7 +32,15 @@ class Incompatible(AttachRefused):
 
 
 class StateInUse(Exception):
-    """Another process runs this attachment: its state directory is locked."""
+    """Another process runs this attachment: its state directory is locked. `pid` is 0 if it is not known."""
+
+    def __init__(self, agent_id: str, pid: int = 0) -> None:
+        super().__init__(agent_id, pid)
+        self.agent_id = agent_id
+        self.pid = pid
+
+    def __str__(self) -> str:
+        return f"another node{f' (pid {self.pid})' if self.pid else ''} already runs {self.agent_id}; stop it"
 
 
 @contextmanager

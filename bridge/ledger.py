@@ -256,7 +256,7 @@ async def open_ledger(state_dir: Path, owner: str) -> AsyncIterator[Ledger]:
         OSError: the directory or the file cannot be used.
     """
     path = state_dir / FILE_NAME
-    lock = await trio.to_thread.run_sync(_lock, state_dir)
+    lock = await trio.to_thread.run_sync(_lock, state_dir, owner)
     try:
         file = await trio.to_thread.run_sync(_load, path, owner)
 
@@ -274,16 +274,19 @@ async def open_ledger(state_dir: Path, owner: str) -> AsyncIterator[Ledger]:
         os.close(lock)
 
 
-def _lock(state_dir: Path) -> int:
-    """A descriptor that holds the lock until it is closed; a process that dies lets go of it."""
+def _lock(state_dir: Path, owner: str) -> int:
+    """A descriptor that holds the lock until it is closed; a process that dies lets go of it. The file says who."""
     create_directories(state_dir)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(state_dir / "lock", flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        holder = os.pread(descriptor, 32, 0)
         os.close(descriptor)
-        raise StateInUse(f"another process runs this attachment: {state_dir} is locked") from error
+        raise StateInUse(owner.partition(":")[2], int(holder) if holder.isdigit() else 0) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
 
 

@@ -6,6 +6,7 @@ import trio
 
 from bridge import limits
 from bridge.config import AttachmentConfig, AuthMode
+from bridge.credential import rejected_token_advice
 from bridge.errors import AttachRefused, ConnectionLost, Incompatible
 from moltnet.client.api import open_client
 from moltnet.client.errors import BadServerAddress, BadToken, ClientError, ServerAnswered
@@ -32,7 +33,7 @@ async def check_server(config: AttachmentConfig, token: str | None, environ: Map
     except ServerAnswered as answer:
         if answer.status in _CREDENTIAL_STATUSES and token is None and config.server.auth_mode is AuthMode.OPEN:
             return
-        raise _refusal(answer) from answer
+        raise _refusal(answer, token) from answer
     except ClientError as error:
         if error.worth_repeating:
             raise ConnectionLost(str(error)) from error
@@ -46,7 +47,9 @@ async def check_server(config: AttachmentConfig, token: str | None, environ: Map
         raise Incompatible(f"{config.server.base_url} does not fit: {'; '.join(problems)}")
 
 
-def _refusal(answer: ServerAnswered) -> ConnectionLost | AttachRefused:
+def _refusal(answer: ServerAnswered, token: str | None) -> ConnectionLost | AttachRefused:
+    if answer.status == 401:
+        return AttachRefused(f"{answer}; {rejected_token_advice(token)}")
     if answer.status in _CREDENTIAL_STATUSES:
         return AttachRefused(f"{answer}; the token needs the scope attach (or observe, or pair)")
     if answer.worth_repeating:

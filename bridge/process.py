@@ -19,6 +19,7 @@ import trio
 
 from bridge import keeper, limits
 from bridge.output import Excerpt, LineSplitter
+from bridge.programs import refusal_text
 from moltnet.log import get_logger
 
 log = get_logger("bridge.process")
@@ -198,7 +199,8 @@ def _exit_code(report: bytes, command: Command) -> int:
         case ["chdir", number]:
             raise DirectoryUnusable(f"cannot work in {command.directory}: {os.strerror(int(number))}")
         case ["exec", number]:
-            raise _refusal(int(number))(f"cannot execute {command.argv[0]}: {os.strerror(int(number))}")
+            refusal = refusal_text(command.argv[0], command.directory, int(number))
+            raise _refusal(int(number))(f"cannot execute {command.argv[0]}: {refusal}")
         case _:
             raise KeeperLost(f"the keeper of {command.argv[0]} is gone without a report")
 

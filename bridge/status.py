@@ -64,7 +64,17 @@ class AttachmentStatus:
     def parked(self, reason: str, delay_seconds: float) -> None:
         self._enter(AttachmentState.PARKED, reason, delay_seconds)
         tell = self._log.error if self._is_news(reason) else self._log.debug
-        tell("parked, someone has to change something", reason=reason, retry_seconds=round(delay_seconds))
+        tell(
+            f"parked, someone has to change something; looked at again in {delay_seconds / 60:g} min; "
+            "restart the node to try now",
+            reason=reason,
+        )
+
+    def taken(self, reason: str, delay_seconds: float) -> None:
+        """Parked as well, but nothing is wrong here: another process runs the attachment, and may end at any time."""
+        self._enter(AttachmentState.PARKED, reason, delay_seconds)
+        tell = self._log.warning if self._is_news(reason) else self._log.debug
+        tell(reason)
 
     def draining(self) -> None:
         self._enter(AttachmentState.DRAINING)

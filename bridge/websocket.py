@@ -14,6 +14,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnec
 from wsproto.utilities import LocalProtocolError
 
 from bridge import limits
+from bridge.credential import rejected_token_advice
 from bridge.errors import AttachRefused, ConnectionLost, single_error
 from moltnet.client.address import ServerAddress
 from moltnet.client.answers import error_envelope
@@ -103,7 +104,7 @@ async def open_websocket(
                     await trio.aclose_forcefully(stream)
                 nursery.cancel_scope.cancel(reason="the connection is closed")
     except ConnectionRejected as rejected:
-        raise _refusal(server, rejected) from rejected
+        raise _refusal(server, rejected, token) from rejected
 
 
 async def _dial(server: ServerAddress, environ: Mapping[str, str]) -> trio.abc.Stream:
@@ -168,10 +169,12 @@ def _closed(closed: ConnectionClosed) -> WebSocketClosed:
     return WebSocketClosed(closed.reason.code, closed.reason.reason or "")
 
 
-def _refusal(server: ServerAddress, rejected: ConnectionRejected) -> ConnectionLost | AttachRefused:
+def _refusal(server: ServerAddress, rejected: ConnectionRejected, token: str | None) -> ConnectionLost | AttachRefused:
     status = rejected.status_code
     _, reason, _ = error_envelope(rejected.body or b"")
     text = f"{server} answered the upgrade with {status}" + (f": {reason}" if reason else "")
     if status in _PASSING_STATUSES:
         return ConnectionLost(text)
+    if status == 401:
+        text = f"{text}; {rejected_token_advice(token)}"
     return AttachRefused(text, certain=status in _CREDENTIAL_STATUSES)

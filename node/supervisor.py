@@ -29,6 +29,7 @@ from bridge.status import AttachmentStatus
 from moltnet.backoff import backoff_delays
 from moltnet.log import describe_error, get_logger
 from node.config import NodeConfig
+from node.notices import node_notices
 
 log = get_logger("node")
 
@@ -79,13 +80,15 @@ class Node:
             except (AttachRefused, RuntimeMisconfigured) as refusal:
                 status.parked(refusal.reason, limits.PARKED_SECONDS)
                 delay_seconds = limits.PARKED_SECONDS
+            except StateInUse as taken:
+                delay_seconds = next(delays)
+                status.taken(str(taken), delay_seconds)
             except Exception as error:
                 if trio.current_time() - began >= limits.HEALTHY_SECONDS:
                     delays = _restart_delays()
                 delay_seconds = next(delays)
                 status.backing_off(describe_error(error), delay_seconds)
-                if not isinstance(error, StateInUse):
-                    log.exception("attachment failed", agent_id=config.agent.id, retry_seconds=round(delay_seconds, 1))
+                log.exception("attachment failed", agent_id=config.agent.id, retry_seconds=round(delay_seconds, 1))
             with trio.move_on_after(delay_seconds):
                 await self._drain.wait()
 
@@ -108,6 +111,8 @@ async def run_node(
     """
     node = Node(environ, drain, run_attachment)
     log.info("node starting", attachments=len(config.attachments), config=str(config.source))
+    for notice in node_notices(config, environ):
+        log.warning(notice)
     async with trio.open_nursery() as nursery:
         for attachment in config.attachments:
             nursery.start_soon(node.supervise, attachment, name=f"supervise {attachment.agent.id}")

@@ -1,11 +1,14 @@
 """Which module serves which kind of runtime."""
 
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 from bridge.config import AttachmentConfig, RuntimeKind
 from bridge.runtimes.codex import open_codex
 from bridge.runtimes.command import open_command
 from bridge.runtimes.runtime import Runtime, RuntimeMisconfigured
+
+AVAILABLE_KINDS: Final = (RuntimeKind.CODEX, RuntimeKind.COMMAND)
 
 
 def open_runtime(config: AttachmentConfig) -> AbstractAsyncContextManager[Runtime]:

@@ -4,7 +4,6 @@ How it is started and ended is `bridge.process`; what is run is said by `command
 """
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from bridge.process import (
     ProgramNotExecutable,
     run_command,
 )
+from bridge.programs import program_problem
 from bridge.runtimes.runtime import RuntimeMisconfigured, Turn, TurnFailed
 from bridge.sandbox import runtime_environment
 
@@ -45,8 +45,9 @@ class TurnProcess:
         if not self.directory.is_dir():
             raise RuntimeMisconfigured(f"workspace_path {self.directory} is not a directory")
         path = self._environment({}).get("PATH")
-        if shutil.which(program, path=path) is None:
-            raise RuntimeMisconfigured(f"no executable program {program}" + ("" if "/" in program else f" in {path}"))
+        problem = program_problem(program, self.directory, path)
+        if problem is not None:
+            raise RuntimeMisconfigured(problem)
 
     async def run(self, argv: Iterable[str], turn: Turn, *, on_line: OnLine | None = None) -> Ending:
         """Run one process with the turn's prompt as its input; see `bridge.process.run_command` for `on_line`.

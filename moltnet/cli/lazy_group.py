@@ -4,7 +4,7 @@ The table of commands is `main`'s.
 """
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -71,12 +71,14 @@ def check_text(ctx: click.Context, arguments: Sequence[str]) -> None:
         try:
             argument.encode()
         except UnicodeEncodeError:
-            raise click.UsageError(f"{_owner(before, argument, ctx.command.params)} is not UTF-8 text", ctx) from None
+            raise click.UsageError(f"{_owner(before, argument, ctx.command)} is not UTF-8 text", ctx) from None
 
 
-def _owner(before: str, argument: str, params: Iterable[click.Parameter]) -> str:
+def _owner(before: str, argument: str, command: click.Command) -> str:
     option, equals, _ = argument.partition("=")
     if option.startswith("--") and equals and option.isascii():
         return option
-    takes_value = any(before in param.opts and not getattr(param, "is_flag", False) for param in params)
+    # The options of a group's own commands are not known yet; all of those take a value.
+    takes_value = isinstance(command, click.Group) and before.startswith("--")
+    takes_value |= any(before in param.opts and not getattr(param, "is_flag", False) for param in command.params)
     return before if takes_value else "an argument"

@@ -15,6 +15,7 @@ import trio
 
 from moltnet.app import open_app
 from moltnet.cli.exit_codes import ExitCode
+from moltnet.cli.streams import abandon_stdout
 from moltnet.config.problems import ConfigError
 from moltnet.config.server import load_server_config
 from moltnet.config.settings import AuthMode, MoltnetConfig, StorageKind
@@ -86,7 +87,10 @@ async def _serve(config: MoltnetConfig, sockets: Sequence[socket.socket]) -> Non
 
         urls: list[str] = await nursery.start(serve_until_stopped)
         log.info("serving", network_id=config.network.id, urls=urls, **_storage(config))
-        click.echo(welcome(config, urls))
+        try:
+            click.echo(welcome(config, urls))
+        except OSError:
+            abandon_stdout()  # nobody reads it, or the disk is full: no reason to end a network
 
 
 def _storage(config: MoltnetConfig) -> dict[str, str]:

@@ -146,7 +146,11 @@ def _kind_by_name(path: Path) -> ConfigKind:
 
 
 def _promised_kind(path: Path) -> ConfigKind | None:
-    return next((kind for kind, names in _names().items() if path.name in names), None)
+    # Client files first: one of their names ends like a server's.
+    for kind, names in sorted(_names().items(), key=lambda item: item[0] is not ConfigKind.CLIENT):
+        if any(path.parts[-len(parts) :] == parts for parts in (Path(name).parts for name in names)):
+            return kind
+    return None
 
 
 def _names() -> Mapping[ConfigKind, tuple[str, ...]]:

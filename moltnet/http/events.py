@@ -3,7 +3,7 @@
 A stream is a subscription, so one that is read slowly is served from the store and holds no queue here.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import attrs
 import trio
@@ -72,21 +72,18 @@ class EventStream:
         subscription = self.app.broker.subscribe(self.position.seq)
         quiet_until = trio.current_time() + limits.SSE_KEEP_ALIVE_SECONDS
         while True:
-            chunk = b""
+            records: Sequence[EventRecord] = ()
             try:
                 with trio.move_on_at(quiet_until) as waiting:
                     records = await subscription.receive()
-                    if self._credential_died():
-                        return
-                    chunk = self._frames(records)
             except StreamEnded:
                 return
             except StorageError as error:
                 log.warning("stream ended", reason=str(error))
                 return
-            if waiting.cancelled_caught:
-                chunk = KEEP_ALIVE
-            if chunk:
+            if self._credential_died():
+                return
+            for chunk in (KEEP_ALIVE,) if waiting.cancelled_caught else self._chunks(records):
                 yield chunk
                 quiet_until = trio.current_time() + limits.SSE_KEEP_ALIVE_SECONDS
             # Once the peer is gone, writing neither waits nor fails: this loop must not keep the others from running.
@@ -96,10 +93,23 @@ class EventStream:
         agents = self.app.context.directory.agents_of(self.claims.key)
         return self.claims.kind is CredentialKind.AGENT and agents != self.claims.agents
 
-    def _frames(self, records: Sequence[EventRecord]) -> bytes:
+    def _chunks(self, records: Sequence[EventRecord]) -> Iterator[bytes]:
+        """What may be seen of it, many small events at once. Made when it is written: a slow reader holds one chunk."""
         policy, directory = self.app.context.policy, self.app.context.directory
         viewer = viewer_of(self.claims, policy, directory)
-        return b"".join(_frame(record) for record in records if can_see(viewer, record, policy, directory))
+        frames, size_bytes = list[bytes](), 0
+        for record in records:
+            if not can_see(viewer, record, policy, directory):
+                continue
+            frame = _frame(record)
+            if frames and size_bytes + len(frame) > limits.SSE_CHUNK_BYTES:
+                yield b"".join(frames)
+                frames, size_bytes = [], 0
+                viewer = viewer_of(self.claims, policy, directory)  # that took a while, maybe
+            frames.append(frame)
+            size_bytes += len(frame)
+        if frames:
+            yield b"".join(frames)
 
 
 def _frame(record: EventRecord) -> bytes:

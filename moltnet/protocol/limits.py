@@ -71,6 +71,8 @@ WRITE_SECONDS: Final = 10.0
 
 # Server-sent events (HTTP API §5).
 SSE_KEEP_ALIVE_SECONDS: Final = 15.0
+# Events that are written at once. It is copied twice on its way, for each reader that takes it slowly.
+SSE_CHUNK_BYTES: Final = 256 * KIB
 
 # Journal: one transaction takes at most this much of what waited (stack measurements: gains end near 512 commands).
 MAX_BATCH_COMMANDS: Final = 512

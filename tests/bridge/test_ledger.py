@@ -1,5 +1,6 @@
 """The ledger: what it knows after which crash."""
 
+import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -264,7 +265,9 @@ async def test_a_file_that_is_not_understood_is_set_aside(
 
 async def test_two_processes_cannot_run_the_same_attachment(tmp_path: Path) -> None:
     async with open_ledger(tmp_path, OWNER):
-        with pytest.raises(StateInUse, match="another process"):
+        with pytest.raises(
+            StateInUse, match=rf"^another node \(pid {os.getpid()}\) already runs {OWNER.partition(':')[2]}; stop it$"
+        ):
             async with open_ledger(tmp_path, OWNER):
                 pytest.fail("entered")
     async with open_ledger(tmp_path, OWNER):

@@ -90,6 +90,24 @@ async def test_an_answer_other_than_yes_is_a_refusal_or_passes(
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "token", "advice"),
+    [
+        (401, "secret", "the token is unknown, revoked or another network's"),
+        (401, None, "the network asks for a token, and this attachment has none"),
+        (403, "secret", "the token needs the scope attach"),
+    ],
+)
+async def test_a_refused_token_is_told_apart_from_one_without_the_scope(
+    status: int, token: str | None, advice: str, server: AttachServer, config: AttachmentConfig
+) -> None:
+    server.network = status
+    with pytest.raises(AttachRefused) as refused:
+        await check_server(config, token, {})
+    assert advice in str(refused.value)
+    assert ("scope" in str(refused.value)) == (status == 403)
+
+
 async def test_who_has_yet_to_claim_an_id_may_be_refused_to_look(
     server: AttachServer, config: AttachmentConfig, tmp_path: Path
 ) -> None:

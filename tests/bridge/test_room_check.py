@@ -13,7 +13,7 @@ from bridge.room_check import RoomCheck, room_problems
 from moltnet.protocol.ids import NetworkId, RoomId
 from moltnet.protocol.rooms import Room, RoomAccess
 from moltnet.protocol.times import Timestamp
-from tests.fakes.attach_server import AttachServer
+from tests.fakes.attach_server import AttachServer, Peer
 from tests.fakes.attachments import attachment_config
 from tests.fakes.lives import living
 from tests.fakes.messages import created, message
@@ -150,11 +150,14 @@ async def test_each_connection_looks_and_says_only_what_is_new(
 
 async def test_an_attachment_looks_once_for_each_connection(server: AttachServer, config: AttachmentConfig) -> None:
     server.rooms = {"general": room("general", "agent-1")}
-    config = bound(config, general=WakePolicy.ALL)
-    async with living(config):
-        await server.wait_attached()
+
+    async def close_after_the_look(peer: Peer) -> None:
+        await peer.attach()
         await server.wait_until(lambda server: len(server.asked_rooms) == 1)
-        await server.peers[0].close(1012)
+        await peer.close(1012)
+
+    server.scripts.append(close_after_the_look)
+    async with living(bound(config, general=WakePolicy.ALL)):
         await server.wait_attached(2)
         await server.wait_until(lambda server: len(server.asked_rooms) == 2)
     assert server.asked_rooms == ["/v1/rooms/general"] * 2

@@ -86,6 +86,7 @@ async def test_wrong_usage_is_one_line_that_says_where_help_is(run: Run, argumen
         (["read", "--json", "\udcff"], "read", "an argument"),
         (["validate", "\udcff"], "validate", "an argument"),
         (["node", "start", "\udcff"], "node", "an argument"),
+        (["node", "start", "--log-level", "\udcff"], "node", "--log-level"),
     ],
 )
 async def test_what_is_not_utf_8_is_refused_with_the_option_it_belongs_to(

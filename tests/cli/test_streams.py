@@ -75,6 +75,21 @@ async def test_a_server_whose_log_is_closed_stops_in_order(workspace: Workspace)
     assert b"is running" in seen
 
 
+async def test_a_server_whose_welcome_nobody_takes_serves_and_stops_in_order(workspace: Workspace) -> None:
+    (workspace.path / "Moltnet").write_text('server: {listen_addr: "127.0.0.1:0"}\nstorage: {kind: memory}\n')
+    command = ["bash", "-c", f"exec {sys.executable} -m moltnet.cli.main start >/dev/full"]
+    process = await trio.lowlevel.open_process(command, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    log = b""
+    async with process.stderr:
+        async for data in process.stderr:
+            if b" serving " in data:
+                process.terminate()
+            log += data
+        assert await process.wait() == 0
+    assert b"stopped" in log.splitlines()[-1]
+
+
 async def test_a_full_disk_is_said_and_that_the_message_was_stored(workspace: Workspace) -> None:
     async with open_scripted_server(answer(202, ACCEPTED), answer(200, PAGE)) as server:
         workspace.write(attachment(server.url))

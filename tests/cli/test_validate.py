@@ -84,6 +84,8 @@ def test_weakness_cli_14_every_kind_of_file_can_be_validated(tmp_path: Path, tex
 def test_a_file_whose_name_promises_another_kind_is_said_to_be_what_it_is(tmp_path: Path) -> None:
     path = write(tmp_path / "Moltnet", NODE)
     assert run(path) == (0, [f"validated {path} (a node file; moltnet start does not read it)"], [])
+    client = write(tmp_path / ".spawnfile" / "moltnet.json", CLIENT)
+    assert run(client) == (0, [f"validated {client}"], [])
     other = write(tmp_path / "MoltnetNode", SERVER)
     assert run(other) == (0, [f"validated {other} (a server file; moltnet node start does not read it)"], [])
 

@@ -60,6 +60,19 @@ def test_an_attachment_has_defaults(write: Write) -> None:
     assert (attachment.rooms, attachment.dms.enabled) == ((), False)
 
 
+def test_half_a_character_is_refused_wherever_it_stands(write: Write) -> None:
+    half = "n\udcff"
+    wrong = entry(agent_name=half, auth={"token": half}, rooms=[{"id": "a"}, {"id": "b", "access": {"reason": half}}])
+    text = "is not text: it holds half of a character (an escape from \\ud800 to \\udfff)"
+    assert problems(write, wrong, agent={"name": half}) == [
+        ("$.agent.name", text),
+        ("$.attachments[0].agent_name", text),
+        ("$.attachments[0].auth.token", text),
+        ("$.attachments[0].rooms[1].access.reason", text),
+    ]
+    assert one(write, agent_name="\N{LOBSTER}").agent_name == "\N{LOBSTER}"
+
+
 def test_both_generations_of_policy_keys_load(write: Write) -> None:
     attachment = one(
         write,
@@ -249,3 +262,9 @@ def test_the_attachment_that_is_meant_is_chosen_or_the_missing_option_named(
     with pytest.raises(NoSuchAttachment) as caught:
         select_attachment(config, network=network, member=member)
     assert str(caught.value).startswith(expected)
+
+
+def test_of_very_many_choices_some_are_listed(write: Write) -> None:
+    config = load(write, *(entry(member_id=f"m{index:02}") for index in range(12)))
+    with pytest.raises(NoSuchAttachment, match=r"--member is required: m00, m01, .*, m09 and 2 more$"):
+        select_attachment(config)

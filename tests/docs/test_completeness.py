@@ -136,8 +136,8 @@ def test_every_code_is_described(name: str, words: list[str]) -> None:
 
 def options_of(command: click.Command) -> Iterator[str]:
     if isinstance(command, click.Group):
-        for name in command.list_commands(click.Context(command)):
-            inner = command.get_command(click.Context(command), name)
+        for name in command.list_commands(click.Context(command, help_option_names=["-h", "--help"])):
+            inner = command.get_command(click.Context(command, help_option_names=["-h", "--help"]), name)
             assert inner is not None
             yield from options_of(inner)
     for parameter in command.params:

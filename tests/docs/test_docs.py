@@ -141,7 +141,7 @@ def test_every_command_in_a_sentence_exists_and_has_the_options(page: Page) -> N
         command: click.Command = cli
         words = code.split()[1:]
         while words and isinstance(command, click.Group) and words[0][0].isalpha():
-            found = command.get_command(click.Context(command), words.pop(0))
+            found = command.get_command(click.Context(command, help_option_names=["-h", "--help"]), words.pop(0))
             assert found is not None, f"{page} mentions `{code}`"
             command = found
         known = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}

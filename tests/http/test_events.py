@@ -84,6 +84,23 @@ class TestTheFormat:
                 nursery.cancel_scope.cancel()
 
 
+class TestChunks:
+    async def test_small_events_are_written_together_and_large_ones_in_pieces_of_bounded_size(self) -> None:
+        texts = ["x"] * 20 + ["y" * 100_000] * 20 + ["z" * 400_000] * 2
+        async with open_test_app() as app, open_exchange(app, "GET", "/v1/events/stream", chunks=2) as exchange:
+            await exchange.receive_status()
+            await exchange.receive_chunk()
+            await post_texts(app, *texts)
+            chunks: list[bytes] = []
+            while sum(chunk.count(b"event: message.created\n") for chunk in chunks) < len(texts):
+                chunks.append(await exchange.receive_chunk())
+        found = [orjson.loads(line[6:]) for line in b"".join(chunks).splitlines() if line.startswith(b"data: ")]
+        assert [event["message"]["parts"][0]["text"] for event in found if "message" in event] == texts
+        together = [chunk for chunk in chunks if chunk.count(b"data: ") > 1]
+        assert max(map(len, together)) <= limits.SSE_CHUNK_BYTES
+        assert len(chunks) < len(texts)
+
+
 class TestResuming:
     async def test_without_a_cursor_only_what_comes_is_sent(self) -> None:
         async with open_test_server() as server:

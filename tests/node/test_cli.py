@@ -196,4 +196,7 @@ async def test_a_bridge_runs_one_attachment(server: AttachServer, tmp_path: Path
     async with running(tmp_path, "bridge", "bridge.json") as process:
         assert await process.wait() == 1
     last = (tmp_path / "log").read_text().splitlines()[-1]
-    assert last == f"moltnet bridge: {server.base_url} answered the upgrade with 401: no"
+    assert last == (
+        f"moltnet bridge: {server.base_url} answered the upgrade with 401: no; "
+        "the network asks for a token, and this attachment has none"
+    )

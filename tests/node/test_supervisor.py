@@ -156,12 +156,13 @@ async def test_state_that_is_in_use_is_waited_for_without_an_error(
     tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     children = Children()
-    children.fail("alpha", StateInUse("another process runs this attachment"), times=3)
-    async with running(node_config(tmp_path, "alpha"), children):
+    children.fail("alpha", StateInUse("alpha", 4711), times=3)
+    async with running(node_config(tmp_path, "alpha"), children) as (node, _):
+        assert node.statuses["alpha"].state is AttachmentState.PARKED
         await trio.sleep(60)
         assert children.running == {"alpha"}
-    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert len(warnings) == 1
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["another node (pid 4711) already runs alpha; stop it"]
 
 
 async def test_a_drain_ends_children_that_run_wait_or_are_parked(
@@ -181,11 +182,14 @@ async def test_a_drain_ends_children_that_run_wait_or_are_parked(
         expected_errors.take("attachment failed")
 
 
-async def test_a_node_without_attachments_idles_until_the_drain(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_node_without_attachments_says_so_and_idles_until_the_drain(
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     with trio.move_on_after(1000) as idling:
         async with running(node_config(tmp_path), Children()):
             await trio.sleep(2000)
     assert idling.cancelled_caught
+    assert f"no attachments in {tmp_path / 'MoltnetNode'}, nothing to do" in caplog.text
 
 
 async def test_one_child_is_stopped_and_the_others_go_on(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ async def test_a_kind_without_a_module_is_refused(kind: RuntimeKind, tmp_path: P
 
 @pytest.mark.parametrize("kind", sorted(AVAILABLE))
 async def test_a_missing_program_is_found_out_when_the_runtime_is_opened(kind: RuntimeKind, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeMisconfigured, match=r"^no executable program moltnet-test-nobody-has-this in /"):
+    with pytest.raises(RuntimeMisconfigured, match=r"^no program moltnet-test-nobody-has-this on the PATH; "):
         async with open_runtime(attachment_config(tmp_path, kind, command=("moltnet-test-nobody-has-this",))):
             pass
 

@@ -108,7 +108,7 @@ async def test_nothing_is_written_once_the_database_file_was_removed(store: Sqli
     for _ in range(2):  # it does not come to terms with that either
         with pytest.raises(StorageError, match=r"moltnet\.db is gone: No such file"):
             await store.commit([post("lost")])
-    newest = (await store.message_page(room_history(), PageRequest())).messages[-1]
+    newest = (await store.message_page(room_history(), PageRequest())).items[-1]
     assert b'"before"' in newest
 
 
