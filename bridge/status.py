@@ -65,9 +65,9 @@ class AttachmentStatus:
         self._enter(AttachmentState.PARKED, reason, delay_seconds)
         tell = self._log.error if self._is_news(reason) else self._log.debug
         tell(
-            f"parked, someone has to change something; looked at again in {delay_seconds / 60:g} min; "
-            "restart the node to try now",
+            "parked, someone has to change something",
             reason=reason,
+            then=f"looked at again in {delay_seconds / 60:g} min; restart the node to try now",
         )
 
     def taken(self, reason: str, delay_seconds: float) -> None:

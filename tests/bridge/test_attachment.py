@@ -114,7 +114,7 @@ async def test_what_arrived_before_the_loss_is_still_taken(server: AttachServer,
 @pytest.mark.parametrize(
     ("script", "error", "text"),
     [
-        (attach_server.reject(401), AttachRefused, "answered the upgrade with 401"),
+        (attach_server.reject(401), AttachRefused, "answered the upgrade with 401: no; the network asks for a token"),
         (attach_server.reject(403), AttachRefused, "answered the upgrade with 403"),
         (attach_server.reject(404), AttachRefused, "answered the upgrade with 404"),
         (attach_server.reject(429), ConnectionLost, "answered the upgrade with 429"),

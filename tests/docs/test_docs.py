@@ -81,7 +81,7 @@ def _moltnet_arguments(words: list[str]) -> Iterator[list[str]]:
 def parse(arguments: list[str]) -> None:
     """Parse a command line as ``moltnet`` does, without running it. Raises ``click.UsageError``."""
     command: click.Command = cli
-    context = click.Context(cli, info_name="moltnet")
+    context = click.Context(cli, info_name="moltnet", help_option_names=["-h", "--help"])
     while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
         name, found, arguments = command.resolve_command(context, arguments)
         assert found is not None
