@@ -107,7 +107,7 @@ async def test_a_server_without_these_routes_is_only_a_note(
     assert warnings(caplog) == []
 
 
-async def test_the_look_holds_up_no_delivery_and_ends_by_itself(
+async def test_the_look_holds_up_no_delivery_and_ends_with_the_connection(
     config: AttachmentConfig, server: AttachServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looking, ended = trio.Event(), trio.Event()
@@ -120,16 +120,23 @@ async def test_the_look_holds_up_no_delivery_and_ends_by_itself(
             ended.set()
 
     monkeypatch.setattr(RoomCheck, "_look", look_for_ever)
-    monkeypatch.setattr(limits, "PREFLIGHT_SECONDS", 0.5)
-    async with living(config):
-        await server.wait_attached()
+    async with living(config) as life:
         await looking.wait()
         server.publish(first := created(message("msg_1")))
         await server.wait_acked(first)
-        await ended.wait()
-        server.publish(second := created(message("msg_2")))
-        await server.wait_acked(second)
-        assert len(server.peers) == 1
+        assert not ended.is_set()
+        life.drain.set()
+        await life.ended.wait()
+    assert ended.is_set()
+
+
+async def test_the_look_ends_by_itself(config: AttachmentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look_for_ever(self: RoomCheck, client: object) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(RoomCheck, "_look", look_for_ever)
+    monkeypatch.setattr(limits, "PREFLIGHT_SECONDS", 0.05)
+    await RoomCheck(config, {}).run()
 
 
 async def test_each_connection_looks_and_says_only_what_is_new(

@@ -283,6 +283,7 @@ async def _handle(server: AttachServer, stream: trio.SocketStream) -> None:
             return
         if "/v1/rooms" in path:
             server.asked_rooms.append(path)
+            server.note_change()  # also if the client is gone before the answer
             await _answer(stream, *_rooms_answer(server.rooms, path))
             server.note_change()
             return
