@@ -76,7 +76,7 @@ def sqlite_alone(path: Path, size: int, waiting: Sequence[Block]) -> Measurement
         migrate(connection, load_migrations("sqlite"), utc_now())
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 2000"):
             connection.execute(f"PRAGMA {pragma}")
-        statements.PUT_ROOMS.run(connection, [(GENERAL, GENERAL, "private", "members", "", room().created_at)])
+        statements.PUT_ROOMS.run(connection, [(GENERAL, GENERAL, "private", "members", "", room().created_at, None)])
         ready = list(rows_of(waiting))
         seconds = []
         for events, messages in ready:
