@@ -102,13 +102,13 @@ def test_a_given_token_goes_into_the_file_named_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "written"),
     [
-        ("/work/.moltnet/alpha.token", "alpha.token"),
-        ("/work/alpha.token", "../alpha.token"),
+        ("/agents/alpha/.moltnet/alpha.token", "alpha.token"),
+        ("/agents/alpha/alpha.token", "../alpha.token"),
         ("/run/secrets/alpha", "/run/secrets/alpha"),
     ],
 )
 def test_a_token_file_in_the_workspace_is_written_relative(path: str, written: str) -> None:
-    change = Credential(BEARER, DISABLED, TokenSource(path=Path(path))).change(Path("/work/.moltnet"))
+    change = Credential(BEARER, DISABLED, TokenSource(path=Path(path))).change(Path("/agents/alpha/.moltnet"))
     assert change.token_path == written
 
 
