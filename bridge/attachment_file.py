@@ -6,6 +6,7 @@ Every key of both generations is known; ``bridge.attachment_rules`` says which o
 import attrs
 
 from bridge.limits import TURN_DEFAULT_SECONDS
+from moltnet.config.client_file import DirectKeys, RoomKeys
 from moltnet.config.secrets import Secret
 from moltnet.config.shapes import CommandSpec
 from moltnet.config.wake import PolicyKeys
@@ -67,31 +68,6 @@ class RuntimeKeys:
 
 
 @attrs.frozen
-class AccessKeys:
-    """What the server said about a room; informational."""
-
-    can_read: bool = False
-    can_write: bool = False
-    reason: str = ""
-
-
-@attrs.frozen
-class RoomKeys(PolicyKeys):
-    """A room binding. What follows ``id`` is informational."""
-
-    id: str = ""
-    visibility: str = ""
-    write_policy: str = ""
-    can_write: bool = True
-    access: AccessKeys = AccessKeys()
-
-
-@attrs.frozen
-class DirectKeys(PolicyKeys):
-    enabled: bool = False
-
-
-@attrs.frozen
 class AttachmentKeys(PolicyKeys):
     """One entry of a node file's ``attachments``. Its own policy keys are defaults for its rooms and DMs."""
 
@@ -99,7 +75,7 @@ class AttachmentKeys(PolicyKeys):
     moltnet: TokenKeys = TokenKeys()
     runtime: RuntimeKeys = RuntimeKeys()
     rooms: tuple[RoomKeys, ...] = ()
-    dms: DirectKeys = DirectKeys()
+    dms: DirectKeys = attrs.field(factory=DirectKeys)
 
     def holds_secrets(self) -> bool:
         return bool(self.moltnet.token) or bool(self.runtime.token)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from bridge.attachment_file import AttachmentKeys, RoomKeys, ServerKeys, TokenKeys
+from bridge.attachment_file import AttachmentKeys, ServerKeys, TokenKeys
 from bridge.runtime_rules import runtime_config
 from bridge.settings import (
     AgentSettings,
@@ -17,6 +17,7 @@ from bridge.settings import (
     ServerLink,
     state_name,
 )
+from moltnet.config.client_file import RoomKeys
 from moltnet.config.names import name_problem
 from moltnet.config.problems import Findings
 from moltnet.config.secrets import TokenSource, placeholder_problem

@@ -204,17 +204,18 @@ def _text(record: logging.LogRecord) -> str:
 
 def describe_error(error: BaseException) -> str:
     """One line: type and text of the exception, or of the members of a group, at any depth. Masked."""
-    leaves = list(_leaves(error))
+    leaves = list(leaves_of(error))
     named = [f"{type(leaf).__name__}: {_as_text(leaf)}".removesuffix(": ") for leaf in leaves[:MAX_NAMED_ERRORS]]
     if len(leaves) > MAX_NAMED_ERRORS:
         named.append(f"and {len(leaves) - MAX_NAMED_ERRORS} more")
     return _clipped(mask_text("; ".join(named)), MAX_VALUE_CHARS)
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group, at any depth; of anything else, itself."""
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
-            yield from _leaves(member)
+            yield from leaves_of(member)
     else:
         yield error
 

@@ -4,7 +4,7 @@ Loaded only when a command failed. Expected errors have no traceback; a bug show
 """
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -21,7 +21,7 @@ from moltnet.client.errors import (
 from moltnet.config.client import NoSuchAttachment
 from moltnet.config.problems import ConfigError
 from moltnet.config.secrets import TokenUnavailable
-from moltnet.log import mask_text
+from moltnet.log import leaves_of, mask_text
 from moltnet.protocol.errors import ErrorCode
 
 _BY_STATUS: Final[Mapping[int, ExitCode]] = {
@@ -63,7 +63,7 @@ class Failure:
 
 def explain(error: BaseException) -> Failure:
     """The failure that `error` stands for; of a group of expected errors, the first one's code and everybody's text."""
-    leaves = list(_leaves(error))
+    leaves = list(leaves_of(error))
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return Failure(ExitCode.INTERRUPTED, "")
     failures = [_expected(leaf) for leaf in leaves]
@@ -106,11 +106,3 @@ def _answered(error: ServerAnswered) -> Failure:
 def _bug(error: BaseException) -> Failure:
     trace = mask_text("".join(traceback.format_exception(error)).rstrip())
     return Failure(ExitCode.INTERNAL, f"internal error, please report it with what follows\n{trace}")
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for member in error.exceptions:
-            yield from _leaves(member)
-    else:
-        yield error

@@ -19,7 +19,7 @@ from moltnet.cli.streams import abandon_stdout
 from moltnet.config.problems import ConfigError
 from moltnet.config.server import load_server_config
 from moltnet.config.settings import AuthMode, MoltnetConfig, StorageKind
-from moltnet.log import configure, get_logger
+from moltnet.log import configure, get_logger, leaves_of
 from moltnet.serving import CannotListen, allow_many_connections, open_sockets, serve, stop_on_signals
 from moltnet.storage.store import StorageError
 
@@ -46,7 +46,7 @@ def start() -> None:
     try:
         trio.run(_run, config)
     except* (CannotListen, StorageError) as group:
-        for failure in _leaves(group):
+        for failure in leaves_of(group):
             click.echo(f"moltnet: {failure}{_advice(failure)}", err=True)
         sys.exit(ExitCode.SERVER)
     log.info("stopped")
@@ -56,13 +56,6 @@ def _advice(failure: BaseException) -> str:
     if isinstance(failure.__cause__, OSError) and failure.__cause__.errno == errno.EADDRINUSE:
         return "; another program (another moltnet?) uses it: stop it, or set server.listen_addr or MOLTNET_LISTEN_ADDR"
     return ""
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return leaves
 
 
 async def _run(config: MoltnetConfig) -> None:

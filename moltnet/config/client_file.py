@@ -25,6 +25,8 @@ class AuthKeys:
 
 @attrs.frozen
 class AccessKeys:
+    """What the server said about a room; informational."""
+
     can_read: bool = True
     can_write: bool = True
     reason: str = ""
@@ -32,6 +34,8 @@ class AccessKeys:
 
 @attrs.frozen
 class RoomKeys(PolicyKeys):
+    """A room binding, of an attachment here or in a node or bridge file. What follows ``id`` is informational there."""
+
     id: str = ""
     visibility: str = ""
     write_policy: str = ""

@@ -38,12 +38,14 @@ class Viewer:
         return not (self.all_conversations or self.public_rooms or self.agents)
 
 
-def viewer_of(claims: Claims, policy: AuthPolicy, directory: Directory) -> Viewer:
-    """What a caller of the HTTP API may see: everything with ``observe``, else public rooms and those of its agents.
+def agents_behind(claims: Claims, directory: Directory) -> frozenset[AgentId]:
+    """The agents of a credential: those on its list, or those that it owns if it has no list."""
+    return claims.agents or directory.agents_of(claims.key)
 
-    The agents of a credential are those on its list, or those that it owns if it has no list.
-    """
-    agents = claims.agents if claims.agents else directory.agents_of(claims.key)
+
+def viewer_of(claims: Claims, policy: AuthPolicy, directory: Directory) -> Viewer:
+    """What a caller of the HTTP API may see: everything with ``observe``, else public rooms and those of its agents."""
+    agents = agents_behind(claims, directory)
     acts = claims.kind in (CredentialKind.STATIC, CredentialKind.AGENT) and claims.has(Scope.WRITE, Scope.ATTACH)
     return Viewer(
         all_conversations=claims.observes,
@@ -123,8 +125,9 @@ def _could_write(claims: Claims, room: Room, policy: AuthPolicy, directory: Dire
     """Whether any sender that the caller may speak as is let in by the write policy."""
     if not claims.has(Scope.WRITE):
         return False
-    agents = claims.agents or directory.agents_of(claims.key)
-    senders = [AgentAddress(directory.network_id, agent_id) for agent_id in (*agents, AgentId(""))]
+    senders = [
+        AgentAddress(directory.network_id, agent_id) for agent_id in (*agents_behind(claims, directory), AgentId(""))
+    ]
     return any(can_write_room(claims, sender, room, policy, directory) for sender in senders)
 
 
@@ -136,9 +139,3 @@ def require(claims: Claims, *any_of: Scope) -> None:
         )
     if not claims.has(*any_of):
         raise Forbidden(ErrorCode.MISSING_SCOPE, f"this needs a token with scope {' or '.join(any_of)}")
-
-
-def require_viewer(claims: Claims, viewer: Viewer) -> None:
-    """Refuse a caller that can't read anything at all, so that it learns why its lists would be empty."""
-    if viewer.sees_nothing:
-        require(claims, Scope.OBSERVE, Scope.ADMIN)

@@ -14,13 +14,11 @@ from wsproto.connection import ConnectionState
 from moltnet.app import App
 from moltnet.attach.link import CloseCode, LinkClosed
 from moltnet.auth.claims import Claims, CredentialKind
-from moltnet.auth.tokens import InvalidCredential
 from moltnet.config.settings import AuthMode, Registration, Scope
 from moltnet.core.access import require
-from moltnet.core.errors import Refused, Unauthenticated
-from moltnet.http.auth import require_origin
+from moltnet.core.errors import Refused
+from moltnet.http.auth import Gate, require_origin
 from moltnet.http.envelope import STATUS, error_body
-from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.ids import accepted_request_id, new_request_id
 
 Message = Mapping[str, Any]
@@ -102,10 +100,7 @@ def _refuse_compression(send: Send) -> None:
 
 def _attach_claims(app: App, authorization: str | None) -> Claims:
     """Who attaches (attach protocol §1). Raises ``Unauthenticated``, ``Forbidden``."""
-    try:
-        claims = app.authenticator.authenticate(authorization)
-    except InvalidCredential as error:
-        raise Unauthenticated(ErrorCode.INVALID_TOKEN, str(error)) from None
+    claims = Gate(app).claims_of(authorization)
     policy = app.context.policy
     anonymous_may_claim = policy.effective_registration is Registration.OPEN and policy.mode is not AuthMode.NONE
     if not (claims.kind is CredentialKind.ANONYMOUS and anonymous_may_claim):

@@ -23,6 +23,7 @@ class Gate:
         return self.claims_of(request.headers.get("Authorization"))
 
     def claims_of(self, authorization: str | None) -> Claims:
+        """The same for a header of one's own, as an upgrade has it. Raises ``Unauthenticated``."""
         try:
             return self.app.authenticator.authenticate(authorization)
         except InvalidCredential as error:

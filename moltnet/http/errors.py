@@ -1,6 +1,5 @@
 """Which HTTP status each failure gets, and the JSON envelope around it (HTTP API §1; design §3.8)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from quart import Response, g
@@ -11,7 +10,7 @@ from moltnet.core.errors import Invalid, Refused
 from moltnet.http.answers import json_answer
 from moltnet.http.envelope import STATUS, error_body
 from moltnet.journal import JournalClosed
-from moltnet.log import get_logger
+from moltnet.log import get_logger, leaves_of
 from moltnet.protocol import limits
 from moltnet.protocol.codec import DecodeError, Problem
 from moltnet.protocol.errors import ErrorCode
@@ -31,7 +30,7 @@ def answer_error(error: BaseException) -> Response:
     """The answer to anything that a handler can raise. Bugs are logged here and nowhere else."""
     match error:
         case Invalid(problems=problems):
-            return _envelope(422, error.code, error.message, problems)
+            return _envelope(STATUS[Invalid], error.code, error.message, problems)
         case Refused():
             return _envelope(STATUS[type(error)], error.code, error.message)
         case DecodeError():
@@ -49,17 +48,9 @@ def answer_error(error: BaseException) -> Response:
         case ExceptionGroup():
             expected, bugs = error.split(_EXPECTED)
             if bugs is None and expected is not None:
-                return answer_error(next(_leaves(expected)))
+                return answer_error(next(leaves_of(expected)))
     log.error("request crashed", exc_info=error, request_id=g.get("request_id", ""))
     return _envelope(500, ErrorCode.INTERNAL_ERROR, "internal server error")
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 def _http_error(error: HTTPException, status: int) -> Response:
