@@ -217,9 +217,5 @@ def _body_page(
     return body_page(connection.execute(text, (id, place, page.limit + 1)), page)
 
 
-def _direct_id(direct: DirectConversation) -> DirectId:
-    return direct.id
-
-
 def _exists(connection: sqlite3.Connection, text: str, *values: str) -> bool:
     return connection.execute(text, values).fetchone() is not None
