@@ -83,6 +83,7 @@ async def open_app_on(store: Store, config: MoltnetConfig, clock: WallClock = ut
             registry.dismiss(agent_id, REMOVED)
         # Rooms and agents first: who may see an event is decided by what it changed.
         directory.apply(committed.rooms, committed.agents, committed.removed_agents)
+        directory.apply_credentials(committed.sessions, committed.pair_networks, committed.closed_sessions)
         broker.publish(committed.records)
 
     async with open_journal(store, publish) as journal:

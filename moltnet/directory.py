@@ -1,4 +1,4 @@
-"""The live rooms and registered agents of a network, in memory, as of the last published commit.
+"""The live rooms and registered agents of a network, in memory, as of the last published commit; sessions too.
 
 Rules ask it on every send and readers on every event, so it answers without waiting. It changes only when the journal
 publishes a commit, in the same step in which readers learn of the events. Threads, direct conversations and messages
@@ -14,7 +14,7 @@ import attrs
 from moltnet.protocol.identity import agent_fqid, parse_address
 from moltnet.protocol.ids import AgentId, NetworkId, RoomId
 from moltnet.protocol.rooms import Room
-from moltnet.storage.records import DirectoryContents, StoredAgent, StoredRoom
+from moltnet.storage.records import DirectoryContents, PairNetwork, StoredAgent, StoredRoom, StoredSession
 
 Key = TypeVar("Key", bound=str)
 
@@ -30,10 +30,13 @@ class Directory:
     _rooms_of: dict[str, set[RoomId]] = attrs.field(init=False, factory=dict)
     _agents: dict[AgentId, StoredAgent] = attrs.field(init=False, factory=dict)
     _agents_of: dict[str, set[AgentId]] = attrs.field(init=False, factory=dict)
+    _sessions: dict[str, StoredSession] = attrs.field(init=False, factory=dict)
+    _pair_networks: dict[str, NetworkId] = attrs.field(init=False, factory=dict)
 
     def load(self, contents: DirectoryContents) -> None:
         """Take over what the store holds; called once, before anything is published."""
         self.apply(contents.rooms, contents.agents)
+        self.apply_credentials(contents.sessions, contents.pair_networks)
 
     def apply(
         self, rooms: Iterable[StoredRoom], agents: Iterable[StoredAgent], removed_agents: Iterable[AgentId] = ()
@@ -48,6 +51,32 @@ class Directory:
             self._drop_agent(agent_id)
         for agent in agents:
             self._put_agent(agent)
+
+    def apply_credentials(
+        self,
+        sessions: Iterable[StoredSession],
+        pair_networks: Iterable[PairNetwork],
+        closed_sessions: Iterable[str] = (),
+    ) -> None:
+        """Take over what a commit changed of the console's sessions and the networks of pair tokens."""
+        for digest in closed_sessions:
+            self._sessions.pop(digest, None)
+        for session in sessions:
+            self._sessions[session.digest] = session
+        for pair in pair_networks:
+            self._pair_networks[pair.credential_key] = pair.network_id
+
+    def session(self, digest: str) -> StoredSession | None:
+        """A session by the hash of its id, expired or not."""
+        return self._sessions.get(digest)
+
+    def sessions(self) -> Iterable[StoredSession]:
+        """All sessions, in no order."""
+        return self._sessions.values()
+
+    def pair_network(self, credential_key: str) -> NetworkId | None:
+        """The network that a pair token has spoken for, if it has."""
+        return self._pair_networks.get(credential_key)
 
     def room(self, room_id: str) -> Room | None:
         return self._rooms.get(RoomId(room_id))

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from moltnet.directory import Directory, key_window
 from moltnet.protocol.identity import agent_fqid
-from moltnet.protocol.ids import AgentId
+from moltnet.protocol.ids import AgentId, NetworkId
 from moltnet.protocol.times import Timestamp
+from moltnet.storage.records import PairNetwork, StoredSession
 from tests.fakes.credentials import directory_of, stored_agent, stored_room
 from tests.fakes.network import NETWORK, room
 
@@ -97,3 +98,13 @@ KEYS = ["a", "c", "e", "g"]
 )
 def test_a_window_of_keys(before: str, after: str, limit: int, expected: list[str], has_more: bool) -> None:
     assert key_window(KEYS, before=before, after=after, limit=limit) == (expected, has_more)
+
+
+def test_sessions_and_pair_networks_come_with_commits() -> None:
+    directory = Directory(NETWORK)
+    monday, tuesday = (StoredSession(digest, "token:ops", Timestamp(""), Timestamp("")) for digest in ("mon", "tue"))
+    directory.apply_credentials([monday, tuesday], [PairNetwork("token:pair", NetworkId("net_b"))])
+    directory.apply_credentials([], [], ["mon", "never there"])
+    assert (directory.session("mon"), directory.session("tue")) == (None, tuesday)
+    assert list(directory.sessions()) == [tuesday]
+    assert (directory.pair_network("token:pair"), directory.pair_network("token:ops")) == (NetworkId("net_b"), None)

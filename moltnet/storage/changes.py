@@ -9,7 +9,7 @@ from moltnet.protocol.ids import AgentId, ArtifactId, DirectId, EventId, Network
 from moltnet.protocol.messages import Message, Target
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import Timestamp
-from moltnet.storage.records import EventRecord, StoredAgent, StoredRoom
+from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredRoom, StoredSession
 
 
 @attrs.frozen
@@ -36,7 +36,7 @@ class Changes:
     """What to write. Records are inserted, everything else is inserted or replaced by its id.
 
     A removed room is among ``rooms``; an agent that is removed and registered again in one batch is in both of
-    ``removed_agents`` and ``agents``, in this order.
+    ``removed_agents`` and ``agents``, in this order. A session is either opened or closed, whichever came last.
     """
 
     records: list[EventRecord] = attrs.Factory(list)
@@ -47,6 +47,9 @@ class Changes:
     rooms: dict[RoomId, StoredRoom] = attrs.Factory(dict)
     removed_agents: set[AgentId] = attrs.Factory(set)
     agents: dict[AgentId, StoredAgent] = attrs.Factory(dict)
+    closed_sessions: set[str] = attrs.Factory(set)
+    sessions: dict[str, StoredSession] = attrs.Factory(dict)
+    pair_networks: dict[str, PairNetwork] = attrs.Factory(dict)
 
 
 def event_wire(event_id: EventId, kind: str, network_id: NetworkId, at: Timestamp, payload: bytes) -> bytes:

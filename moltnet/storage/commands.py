@@ -10,11 +10,11 @@ import attrs
 
 from moltnet.protocol.events import Event
 from moltnet.protocol.identity import AgentAddress
-from moltnet.protocol.ids import AgentId, EventId, RoomId
+from moltnet.protocol.ids import AgentId, EventId, NetworkId, RoomId
 from moltnet.protocol.messages import Message
 from moltnet.protocol.rooms import Room
 from moltnet.protocol.times import Timestamp
-from moltnet.storage.records import StoredAgent
+from moltnet.storage.records import PairNetwork, StoredAgent, StoredSession
 
 Out = TypeVar("Out", covariant=True)
 
@@ -208,6 +208,45 @@ class ApplyNetwork(Command[Applied]):
 
 
 @attrs.frozen
+class SessionOpened:
+    pass
+
+
+@attrs.frozen
+class OpenSession(Command[SessionOpened]):
+    """Keep a session of the console. ``closing`` names the digests of others that go: expired, or too many."""
+
+    session: StoredSession
+    closing: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class SessionsClosed:
+    pass
+
+
+@attrs.frozen
+class CloseSessions(Command[SessionsClosed]):
+    """Forget sessions by their digests; unknown ones are no error."""
+
+    digests: tuple[str, ...]
+
+
+@attrs.frozen
+class PairNetworkBound:
+    """The network that the token speaks for, which is another one if it was bound before."""
+
+    network_id: NetworkId
+
+
+@attrs.frozen
+class BindPairNetwork(Command[PairNetworkBound]):
+    """Bind a pair token to the network that it first speaks for. The first command wins, for good."""
+
+    pair: PairNetwork
+
+
+@attrs.frozen
 class EventsRecorded:
     pass
 
@@ -230,6 +269,9 @@ AnyCommand = (
     | BindAgent
     | RemoveAgent
     | ApplyNetwork
+    | OpenSession
+    | CloseSessions
+    | BindPairNetwork
     | RecordEvents
 )
 AnyOutcome = (
@@ -242,5 +284,8 @@ AnyOutcome = (
     | AgentRemoved
     | AgentMissing
     | Applied
+    | SessionOpened
+    | SessionsClosed
+    | PairNetworkBound
     | EventsRecorded
 )

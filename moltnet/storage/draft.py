@@ -14,7 +14,7 @@ from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkI
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import Changes, event_wire
 from moltnet.storage.facts import Facts
-from moltnet.storage.records import EventRecord, StoredAgent, StoredRoom
+from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredRoom, StoredSession
 
 
 @attrs.define(eq=False)
@@ -41,6 +41,17 @@ class Draft:
         if self.facts.agents.pop(agent_id, None) is not None:
             self.changes.agents.pop(agent_id, None)
             self.changes.removed_agents.add(agent_id)
+
+    def keep_session(self, session: StoredSession) -> None:
+        self.changes.closed_sessions.discard(session.digest)
+        self.changes.sessions[session.digest] = session
+
+    def close_session(self, digest: str) -> None:
+        self.changes.sessions.pop(digest, None)
+        self.changes.closed_sessions.add(digest)
+
+    def keep_pair_network(self, pair: PairNetwork) -> None:
+        self.facts.pair_networks[pair.credential_key] = self.changes.pair_networks[pair.credential_key] = pair
 
     def fqids(self, members: Iterable[str]) -> tuple[str, ...]:
         return tuple(parse_address(member, self.network_id).fqid for member in members)

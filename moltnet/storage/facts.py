@@ -15,8 +15,11 @@ from moltnet.storage.commands import (
     AppendMessage,
     ApplyNetwork,
     BindAgent,
+    BindPairNetwork,
+    CloseSessions,
     CreateRoom,
     DeclareRoom,
+    OpenSession,
     RecordEvents,
     RegisterAgent,
     RemoveAgent,
@@ -24,7 +27,7 @@ from moltnet.storage.commands import (
     RestoreRoom,
     UpdateMembers,
 )
-from moltnet.storage.records import StoredAgent, StoredMessage, StoredRoom
+from moltnet.storage.records import PairNetwork, StoredAgent, StoredMessage, StoredRoom
 
 
 @attrs.define
@@ -42,6 +45,7 @@ class Needs:
     rooms: set[RoomId] = attrs.Factory(set)
     members: set[str] = attrs.Factory(set)
     agents: set[AgentId] = attrs.Factory(set)
+    pair_keys: set[str] = attrs.Factory(set)
 
 
 @attrs.define
@@ -58,6 +62,7 @@ class Facts:
     posted_rooms: set[RoomId] = attrs.Factory(set)
     rooms: dict[RoomId, StoredRoom] = attrs.Factory(dict)
     agents: dict[AgentId, StoredAgent] = attrs.Factory(dict)
+    pair_networks: dict[str, PairNetwork] = attrs.Factory(dict)
 
     def live_room(self, room_id: RoomId) -> StoredRoom | None:
         stored = self.rooms.get(room_id)
@@ -91,6 +96,8 @@ def needs(commands: Iterable[AnyCommand]) -> Needs:
                 found.rooms.update(room.id for room in rooms)
             case RegisterAgent(agent=agent) | BindAgent(agent=agent):
                 found.agents.add(agent.id)
-            case RecordEvents():
+            case BindPairNetwork(pair=pair):
+                found.pair_keys.add(pair.credential_key)
+            case RecordEvents() | OpenSession() | CloseSessions():
                 pass
     return found

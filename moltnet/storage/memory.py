@@ -20,10 +20,12 @@ from moltnet.storage.records import (
     EventBounds,
     EventRecord,
     History,
+    PairNetwork,
     StoredAgent,
     StoredMessage,
     StoredPage,
     StoredRoom,
+    StoredSession,
     artifact_histories_of,
     history_of,
 )
@@ -54,6 +56,8 @@ class MemoryStore:
     _directs: dict[DirectId, DirectConversation] = attrs.field(init=False, factory=dict)
     _rooms: dict[RoomId, StoredRoom] = attrs.field(init=False, factory=dict)
     _agents: dict[AgentId, StoredAgent] = attrs.field(init=False, factory=dict)
+    _sessions: dict[str, StoredSession] = attrs.field(init=False, factory=dict)
+    _pair_networks: dict[str, PairNetwork] = attrs.field(init=False, factory=dict)
 
     async def commit(self, commands: Sequence[AnyCommand]) -> Committed:
         await trio.lowlevel.checkpoint()
@@ -64,7 +68,12 @@ class MemoryStore:
     async def load_directory(self) -> DirectoryContents:
         await trio.lowlevel.checkpoint()
         rooms = (stored for stored in _by_id(self._rooms) if not stored.removed_at)
-        return DirectoryContents(tuple(rooms), tuple(_by_id(self._agents)))
+        return DirectoryContents(
+            tuple(rooms),
+            tuple(_by_id(self._agents)),
+            tuple(self._sessions.values()),
+            tuple(self._pair_networks.values()),
+        )
 
     async def event_bounds(self) -> EventBounds:
         await trio.lowlevel.checkpoint()
@@ -124,6 +133,7 @@ class MemoryStore:
             posted_rooms={id for id in wanted.posted_rooms if id in self._rooms and not self._rooms[id].removed_at},
             rooms=_found(self._rooms, wanted.rooms.union(member_of if wanted.members else ())),
             agents=_found(self._agents, wanted.agents),
+            pair_networks=_found(self._pair_networks, wanted.pair_keys),
         )
 
     def _write(self, changes: Changes) -> None:
@@ -143,6 +153,10 @@ class MemoryStore:
         for agent_id in changes.removed_agents:
             self._agents.pop(agent_id, None)
         self._agents.update(changes.agents)
+        for digest in changes.closed_sessions:
+            self._sessions.pop(digest, None)
+        self._sessions.update(changes.sessions)
+        self._pair_networks.update(changes.pair_networks)
 
 
 @attrs.define(eq=False)

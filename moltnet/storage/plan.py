@@ -19,9 +19,12 @@ from moltnet.storage.commands import (
     Applied,
     ApplyNetwork,
     BindAgent,
+    BindPairNetwork,
+    CloseSessions,
     CreateRoom,
     DeclareRoom,
     EventsRecorded,
+    OpenSession,
     RecordEvents,
     RegisterAgent,
     RemoveAgent,
@@ -32,6 +35,7 @@ from moltnet.storage.commands import (
 from moltnet.storage.draft import Draft
 from moltnet.storage.facts import Facts
 from moltnet.storage.plan_agents import bind_agent, register_agent, remove_agent
+from moltnet.storage.plan_credentials import bind_pair_network, close_sessions, open_session
 from moltnet.storage.plan_messages import append_message
 from moltnet.storage.plan_rooms import (
     create_room,
@@ -85,6 +89,12 @@ def _decide(draft: Draft, command: AnyCommand) -> AnyOutcome:
             return remove_agent(draft, command)
         case ApplyNetwork():
             return _apply(draft, command)
+        case OpenSession():
+            return open_session(draft, command)
+        case CloseSessions():
+            return close_sessions(draft, command)
+        case BindPairNetwork():
+            return bind_pair_network(draft, command)
         case RecordEvents(events=events):
             for event in events:
                 draft.record_event(event)

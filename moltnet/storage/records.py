@@ -5,7 +5,7 @@ from typing import Final
 import attrs
 
 from moltnet.protocol.agents import AgentRegistration
-from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.messages import Target, TargetKind
 from moltnet.protocol.rooms import Room
 from moltnet.protocol.times import Timestamp
@@ -59,6 +59,24 @@ class StoredAgent:
     @property
     def id(self) -> AgentId:
         return self.registration.agent_id
+
+
+@attrs.frozen
+class StoredSession:
+    """A signed-in console: the hash of the id in its cookie, and the key of the credential that signed in."""
+
+    digest: str
+    credential_key: str
+    created_at: Timestamp
+    expires_at: Timestamp
+
+
+@attrs.frozen
+class PairNetwork:
+    """The one remote network for which a pair token speaks, since it first did (design §3.6)."""
+
+    credential_key: str
+    network_id: NetworkId
 
 
 @attrs.frozen
@@ -116,7 +134,9 @@ class EventBounds:
 
 @attrs.frozen
 class DirectoryContents:
-    """All live rooms and registered agents: what ``moltnet.directory`` starts from."""
+    """All live rooms, registered agents, sessions and bound pair tokens: what ``moltnet.directory`` starts from."""
 
     rooms: tuple[StoredRoom, ...]
     agents: tuple[StoredAgent, ...]
+    sessions: tuple[StoredSession, ...] = ()
+    pair_networks: tuple[PairNetwork, ...] = ()

@@ -18,9 +18,11 @@ from moltnet.storage.records import (
     EventBounds,
     EventRecord,
     History,
+    PairNetwork,
     StoredAgent,
     StoredPage,
     StoredRoom,
+    StoredSession,
 )
 
 
@@ -64,6 +66,9 @@ class Committed:
     rooms: tuple[StoredRoom, ...] = ()
     agents: tuple[StoredAgent, ...] = ()
     removed_agents: frozenset[AgentId] = frozenset()
+    sessions: tuple[StoredSession, ...] = ()
+    closed_sessions: frozenset[str] = frozenset()
+    pair_networks: tuple[PairNetwork, ...] = ()
 
     @classmethod
     def of(cls, planned: Plan) -> "Committed":
@@ -75,6 +80,9 @@ class Committed:
             tuple(changes.rooms.values()),
             tuple(changes.agents.values()),
             frozenset(changes.removed_agents),
+            tuple(changes.sessions.values()),
+            frozenset(changes.closed_sessions),
+            tuple(changes.pair_networks.values()),
         )
 
 
@@ -89,7 +97,7 @@ class Store(Protocol):
     async def commit(self, commands: Sequence[AnyCommand]) -> Committed: ...
 
     async def load_directory(self) -> DirectoryContents:
-        """All live rooms and all registered agents."""
+        """All live rooms, registered agents, sessions and bound pair tokens."""
         ...
 
     async def event_bounds(self) -> EventBounds: ...

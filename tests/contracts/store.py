@@ -22,6 +22,7 @@ from moltnet.storage.limits import MAX_REPLAY_BYTES
 from moltnet.storage.records import EventBounds, StoredRoom
 from moltnet.storage.store import Store
 from tests.contracts.store_artifacts import ArtifactContract
+from tests.contracts.store_credentials import CredentialContract
 from tests.contracts.store_messages import EVERYTHING, MessageContract, ids_of, wake
 from tests.contracts.store_pages import PageContract
 from tests.contracts.store_removals import RemovalContract
@@ -184,6 +185,13 @@ class TaskContract:
 
 
 class StoreContract(
-    MessageContract, PageContract, ArtifactContract, RemovalContract, LogContract, DirectoryContract, TaskContract
+    MessageContract,
+    PageContract,
+    ArtifactContract,
+    RemovalContract,
+    CredentialContract,
+    LogContract,
+    DirectoryContract,
+    TaskContract,
 ):
     """All of it."""

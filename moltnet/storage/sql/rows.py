@@ -14,7 +14,7 @@ from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkI
 from moltnet.protocol.rooms import DirectConversation, Room, Thread, Visibility, WritePolicy
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import ArtifactRow, MessageRow, event_wire, message_payload
-from moltnet.storage.records import EventRecord, StoredAgent, StoredRoom
+from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredRoom, StoredSession
 from moltnet.storage.store import StorageError
 
 Row: TypeAlias = tuple[Any, ...]
@@ -57,6 +57,8 @@ AGENT_COLUMNS: Final = (
     "created_at",
     "updated_at",
 )
+SESSION_COLUMNS: Final = ("digest", "credential_key", "created_at", "expires_at")
+PAIR_NETWORK_COLUMNS: Final = ("credential_key", "network_id")
 
 
 def event_row(record: EventRecord, *, holds_message: bool) -> Row:
@@ -201,6 +203,14 @@ def stored_agent(row: Row, network_id: NetworkId) -> StoredAgent:
         display_name=display_name,
     )
     return StoredAgent(registration, credential_key)
+
+
+def session_row(session: StoredSession) -> Row:
+    return (session.digest, session.credential_key, session.created_at, session.expires_at)
+
+
+def pair_network_row(pair: PairNetwork) -> Row:
+    return (pair.credential_key, pair.network_id)
 
 
 def names_text(values: tuple[str, ...]) -> str:

@@ -20,7 +20,15 @@ from moltnet.protocol.times import format_timestamp, utc_now
 from moltnet.storage import limits
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.pages import body_page, id_page, replay_page
-from moltnet.storage.records import DirectoryContents, EventBounds, EventRecord, History, StoredPage
+from moltnet.storage.records import (
+    DirectoryContents,
+    EventBounds,
+    EventRecord,
+    History,
+    PairNetwork,
+    StoredPage,
+    StoredSession,
+)
 from moltnet.storage.sql import rows
 from moltnet.storage.sql import sqlite_statements as statements
 from moltnet.storage.sql.sqlite_batch import commit_batch, found
@@ -125,6 +133,8 @@ class SqliteStore:
         return DirectoryContents(
             tuple(rows.stored_room(row, self.network_id) for row in connection.execute(statements.LOAD_ROOMS)),
             tuple(rows.stored_agent(row, self.network_id) for row in connection.execute(statements.LOAD_AGENTS)),
+            tuple(StoredSession(*row) for row in connection.execute(statements.LOAD_SESSIONS)),
+            tuple(PairNetwork(*row) for row in connection.execute(statements.LOAD_PAIR_NETWORKS)),
         )
 
     def _events_after(self, connection: sqlite3.Connection, seq: int, limit: int) -> Sequence[EventRecord]:

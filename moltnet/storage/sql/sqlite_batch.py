@@ -15,7 +15,7 @@ from moltnet.storage.changes import Changes
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.facts import Facts, Needs, needs
 from moltnet.storage.plan import plan
-from moltnet.storage.records import StoredMessage, StoredRoom
+from moltnet.storage.records import PairNetwork, StoredMessage, StoredRoom
 from moltnet.storage.sql import rows
 from moltnet.storage.sql import sqlite_statements as statements
 from moltnet.storage.sql.rows import Row
@@ -59,6 +59,9 @@ def _load_facts(connection: sqlite3.Connection, wanted: Needs, network_id: Netwo
     for row in found(connection, statements.SELECT_AGENTS, wanted.agents):
         agent = rows.stored_agent(row, network_id)
         facts.agents[agent.id] = agent
+    for row in found(connection, statements.SELECT_PAIR_NETWORKS, wanted.pair_keys):
+        pair = PairNetwork(*row)
+        facts.pair_networks[pair.credential_key] = pair
     return facts
 
 
@@ -76,6 +79,10 @@ def _write_changes(
     if changes.removed_agents:
         connection.execute(statements.DELETE_AGENTS, (orjson.dumps(list(changes.removed_agents)).decode(),))
     statements.PUT_AGENTS.run(connection, map(rows.agent_row, changes.agents.values()))
+    if changes.closed_sessions:
+        connection.execute(statements.DELETE_SESSIONS, (orjson.dumps(list(changes.closed_sessions)).decode(),))
+    statements.PUT_SESSIONS.run(connection, map(rows.session_row, changes.sessions.values()))
+    statements.INSERT_PAIR_NETWORKS.run(connection, map(rows.pair_network_row, changes.pair_networks.values()))
     statements.PUT_THREADS.run(connection, map(rows.thread_row, changes.threads.values()))
     statements.PUT_DIRECTS.run(connection, map(rows.direct_row, changes.directs.values()))
     statements.INSERT_PARTICIPANTS.run(connection, _new_participants(changes, known_directs))

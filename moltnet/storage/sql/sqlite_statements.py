@@ -55,8 +55,11 @@ INSERT_PARTICIPANTS: Final = Insert("dm_participants", ("dm_id", "participant_id
 PUT_ROOMS: Final = Insert("rooms", rows.ROOM_COLUMNS, _replacing(*rows.ROOM_COLUMNS[1:]))
 INSERT_MEMBERS: Final = Insert("room_members", ("room_id", "member_id"))
 PUT_AGENTS: Final = Insert("agents", rows.AGENT_COLUMNS, _replacing("display_name", "credential_key", "updated_at"))
+PUT_SESSIONS: Final = Insert("sessions", rows.SESSION_COLUMNS, "ON CONFLICT (digest) DO NOTHING")
+INSERT_PAIR_NETWORKS: Final = Insert("pair_networks", rows.PAIR_NETWORK_COLUMNS)
 DELETE_MEMBERS: Final = "DELETE FROM room_members WHERE room_id = ? AND member_id IN (SELECT value FROM json_each(?))"
 DELETE_AGENTS: Final = "DELETE FROM agents WHERE id IN (SELECT value FROM json_each(?))"
+DELETE_SESSIONS: Final = "DELETE FROM sessions WHERE digest IN (SELECT value FROM json_each(?))"
 PUT_META: Final = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 SELECT_META: Final = "SELECT value FROM meta WHERE key = ?"
 
@@ -72,6 +75,7 @@ _PARTICIPANTS: Final = "(SELECT json_group_array(participant_id) FROM dm_partici
 _THREAD: Final = _columns(rows.THREAD_COLUMNS, "threads")
 _DIRECT: Final = f"{_columns(rows.DIRECT_COLUMNS, 'dms')}, {_PARTICIPANTS}"
 _ROOM: Final = f"{_columns(rows.ROOM_COLUMNS, 'rooms')}, {_MEMBERS}"
+_PAIR_NETWORK: Final = _columns(rows.PAIR_NETWORK_COLUMNS, "pair_networks")
 _AGENT: Final = _columns(rows.AGENT_COLUMNS, "agents")
 
 # What a batch depends on.
@@ -83,10 +87,13 @@ SELECT_LIVE_ROOM_IDS: Final = f"SELECT id FROM rooms WHERE id IN {_KEYS} AND rem
 SELECT_ROOMS_OF: Final = f"SELECT room_id FROM room_members WHERE member_id IN {_KEYS}"
 SELECT_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE id IN {_KEYS}"
 SELECT_AGENTS: Final = f"SELECT {_AGENT} FROM agents WHERE id IN {_KEYS}"
+SELECT_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks WHERE credential_key IN {_KEYS}"
 
 # The directory is loaded whole, once.
 LOAD_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NULL ORDER BY id"
 LOAD_AGENTS: Final = f"SELECT {_AGENT} FROM agents ORDER BY id"
+LOAD_SESSIONS: Final = f"SELECT {_columns(rows.SESSION_COLUMNS, 'sessions')} FROM sessions"
+LOAD_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks"
 
 # The log.
 SELECT_OLDEST_EVENT: Final = "SELECT seq, id FROM events WHERE seq = (SELECT min(seq) FROM events)"
