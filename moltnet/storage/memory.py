@@ -1,25 +1,33 @@
 """A store in memory: nothing survives the process. The oracle against which the other stores are tested."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from itertools import islice, takewhile
+from typing import TypeVar, cast
 
 import attrs
 import trio
 
+from moltnet.protocol.artifacts import message_of_artifact
 from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId, event_id_of_message
+from moltnet.protocol.messages import Target
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.rooms import DirectConversation, Thread
+from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import Changes
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.facts import Facts, needs
 from moltnet.storage.pages import body_page, id_page, replay_page
-from moltnet.storage.plan import plan
+from moltnet.storage.plan import Plan, plan
 from moltnet.storage.records import (
     DirectoryContents,
     EventBounds,
     EventRecord,
     History,
+    OldEvent,
+    OldMessage,
     PairNetwork,
     StoredAgent,
     StoredMessage,
@@ -50,10 +58,14 @@ class MemoryStore:
     _log: list[EventRecord] = attrs.field(init=False, factory=list)
     _seqs: dict[EventId, int] = attrs.field(init=False, factory=dict)
     _messages: dict[MessageId, StoredMessage] = attrs.field(init=False, factory=dict)
+    _places: deque["_Place"] = attrs.field(init=False, factory=deque)
     _histories: dict[History, "_Line"] = attrs.field(init=False, factory=dict)
     _artifacts: dict[History, "_Line"] = attrs.field(init=False, factory=dict)
     _threads: dict[ThreadId, Thread] = attrs.field(init=False, factory=dict)
+    _threads_of: dict[RoomId, "_Ids"] = attrs.field(init=False, factory=dict)
     _directs: dict[DirectId, DirectConversation] = attrs.field(init=False, factory=dict)
+    _direct_ids: "_Ids" = attrs.field(init=False, factory=lambda: _Ids())
+    _directs_of: dict[str, "_Ids"] = attrs.field(init=False, factory=dict)
     _rooms: dict[RoomId, StoredRoom] = attrs.field(init=False, factory=dict)
     _agents: dict[AgentId, StoredAgent] = attrs.field(init=False, factory=dict)
     _sessions: dict[str, StoredSession] = attrs.field(init=False, factory=dict)
@@ -61,8 +73,8 @@ class MemoryStore:
 
     async def commit(self, commands: Sequence[AnyCommand]) -> Committed:
         await trio.lowlevel.checkpoint()
-        planned = plan(commands, self._facts(commands), self.network_id)
-        self._write(planned.changes)
+        planned = self.decide(commands)
+        self.apply(planned.changes)
         return Committed.of(planned)
 
     async def load_directory(self) -> DirectoryContents:
@@ -88,8 +100,10 @@ class MemoryStore:
 
     async def events_after(self, seq: int, limit: int) -> Sequence[EventRecord]:
         await trio.lowlevel.checkpoint()
-        # The first event has seq 1 and place 0.
-        return replay_page(self._log[max(0, seq) : max(0, seq) + limit], limit)
+        if not self._log:
+            return []
+        start = max(0, seq + 1 - self._log[0].seq)
+        return replay_page(self._log[start : start + limit], limit)
 
     async def message_page(self, history: History, page: PageRequest) -> StoredPage:
         await trio.lowlevel.checkpoint()
@@ -105,7 +119,7 @@ class MemoryStore:
 
     async def threads(self, room_id: RoomId, page: PageRequest) -> tuple[Sequence[Thread], bool]:
         await trio.lowlevel.checkpoint()
-        return _listed([thread for thread in _by_id(self._threads) if thread.room_id == room_id], page)
+        return _listed(self._threads, [self._threads_of.get(room_id, _Ids())], page)
 
     async def direct(self, direct_id: DirectId) -> DirectConversation | None:
         await trio.lowlevel.checkpoint()
@@ -115,28 +129,22 @@ class MemoryStore:
         self, page: PageRequest, participants: Sequence[str] | None
     ) -> tuple[Sequence[DirectConversation], bool]:
         await trio.lowlevel.checkpoint()
-        wanted = None if participants is None else set(participants)
-        found = [d for d in _by_id(self._directs) if wanted is None or not wanted.isdisjoint(d.participant_ids)]
-        return _listed(found, page)
+        lists = [self._directs_of[each] for each in participants or () if each in self._directs_of]
+        return _listed(self._directs, [self._direct_ids] if participants is None else lists, page)
 
     async def check_writable(self) -> None:
         await trio.lowlevel.checkpoint()
 
-    def _facts(self, commands: Sequence[AnyCommand]) -> Facts:
-        wanted = needs(commands)
-        member_of = (id for id, stored in self._rooms.items() if not wanted.members.isdisjoint(stored.room.members))
-        return Facts(
-            newest_seq=len(self._log),
-            messages=_found(self._messages, wanted.messages),
-            threads=_found(self._threads, wanted.threads),
-            directs=_found(self._directs, wanted.directs),
-            posted_rooms={id for id in wanted.posted_rooms if id in self._rooms and not self._rooms[id].removed_at},
-            rooms=_found(self._rooms, wanted.rooms.union(member_of if wanted.members else ())),
-            agents=_found(self._agents, wanted.agents),
-            pair_networks=_found(self._pair_networks, wanted.pair_keys),
-        )
+    async def wait_changed(self) -> None:
+        await trio.sleep_forever()
 
-    def _write(self, changes: Changes) -> None:
+    def decide(self, commands: Sequence[AnyCommand]) -> Plan:
+        """What these commands would change. Nothing is changed yet."""
+        return plan(commands, self._facts(commands), self.network_id)
+
+    def apply(self, changes: Changes) -> None:
+        """Make the changes of a plan that was decided on this very state."""
+        self._prune(changes.events_pruned_to, changes.messages_pruned_to)
         for record in changes.records:
             self._log.append(record)
             self._seqs[record.id] = record.seq
@@ -144,10 +152,17 @@ class MemoryStore:
             message = row.message
             self._messages[message.id] = StoredMessage(event_id_of_message(message.id), row.digest)
             self._histories.setdefault(history_of(message.target), _Line()).append(message.id, row.body)
+            self._places.append(_Place(row.seq, message.id, message.created_at, message.target))
         for artifact in changes.artifacts:
             for history in artifact_histories_of(artifact.target):
                 self._artifacts.setdefault(history, _Line()).append(artifact.id, artifact.body)
+        for thread in changes.threads.values():
+            self._threads_of.setdefault(thread.room_id, _Ids()).add(thread.id)
         self._threads.update(changes.threads)
+        for direct in changes.directs.values():
+            self._direct_ids.add(direct.id)
+            for participant in direct.participant_ids:
+                self._directs_of.setdefault(participant, _Ids()).add(direct.id)
         self._directs.update(changes.directs)
         self._rooms.update(changes.rooms)
         for agent_id in changes.removed_agents:
@@ -158,6 +173,52 @@ class MemoryStore:
         self._sessions.update(changes.sessions)
         self._pair_networks.update(changes.pair_networks)
 
+    def _prune(self, last_event: int, last_message: int) -> None:
+        gone = bisect_right(self._log, last_event, key=lambda record: record.seq)
+        for record in self._log[:gone]:
+            del self._seqs[record.id]
+        del self._log[:gone]
+        gone_from: dict[History, set[MessageId]] = {}
+        while self._places and self._places[0].seq <= last_message:
+            place = self._places.popleft()
+            del self._messages[place.id]
+            for history in artifact_histories_of(place.target):
+                gone_from.setdefault(history, set()).add(place.id)
+        for history, ids in gone_from.items():
+            if history in self._histories:
+                self._histories[history].drop_first(ids, lambda id: id)
+            if history in self._artifacts:
+                self._artifacts[history].drop_first(ids, message_of_artifact)
+
+    def _facts(self, commands: Sequence[AnyCommand]) -> Facts:
+        wanted = needs(commands)
+        member_of = (id for id, stored in self._rooms.items() if not wanted.members.isdisjoint(stored.room.members))
+        return Facts(
+            newest_seq=self._log[-1].seq if self._log else 0,
+            messages=_found(self._messages, wanted.messages),
+            threads=_found(self._threads, wanted.threads),
+            directs=_found(self._directs, wanted.directs),
+            posted_rooms={id for id in wanted.posted_rooms if id in self._rooms and not self._rooms[id].removed_at},
+            rooms=_found(self._rooms, wanted.rooms.union(member_of if wanted.members else ())),
+            agents=_found(self._agents, wanted.agents),
+            pair_networks=_found(self._pair_networks, wanted.pair_keys),
+            oldest_events=[OldEvent(record.seq, record.created_at) for record in self._log[: wanted.oldest_events]],
+            oldest_messages=[
+                OldMessage(place.seq, place.id, place.created_at)
+                for place in islice(self._places, wanted.oldest_messages)
+            ],
+        )
+
+
+@attrs.frozen
+class _Place:
+    """Where a message stands, for when it is the oldest one."""
+
+    seq: int
+    id: MessageId
+    created_at: Timestamp
+    target: Target
+
 
 @attrs.define(eq=False)
 class _Line:
@@ -165,19 +226,52 @@ class _Line:
 
     _items: list[tuple[str, bytes]] = attrs.field(init=False, factory=list)
     _places: dict[str, int] = attrs.field(init=False, factory=dict)
+    _dropped: int = attrs.field(init=False, default=0)
 
     def append(self, id: str, body: bytes) -> None:
-        self._places[id] = len(self._items)
+        self._places[id] = self._dropped + len(self._items)
         self._items.append((id, body))
+
+    def drop_first(self, messages: Container[str], message_of: Callable[[str], str]) -> None:
+        """Forget those at the beginning that belong to these messages."""
+        gone = [id for id, _ in takewhile(lambda item: message_of(item[0]) in messages, self._items)]
+        for id in gone:
+            del self._places[id]
+        del self._items[: len(gone)]
+        self._dropped += len(gone)
 
     def page(self, page: PageRequest) -> StoredPage:
         """Raises ``UnknownCursor``."""
         cursor = page.after or page.before
-        place = self._places.get(cursor, -1) if cursor else len(self._items)
-        if place < 0:
+        if cursor and cursor not in self._places:
             raise UnknownCursor(cursor)
+        place = self._places[cursor] - self._dropped if cursor else len(self._items)
         places = range(place + 1, len(self._items)) if page.after else range(place - 1, -1, -1)
         return body_page((self._items[place] for place in places), page)
+
+
+@attrs.define(eq=False)
+class _Ids:
+    """Ids in order, each once."""
+
+    _ids: list[str] = attrs.field(init=False, factory=list)
+
+    def add(self, id: str) -> None:
+        place = bisect_left(self._ids, id)
+        if self._ids[place : place + 1] != [id]:
+            self._ids.insert(place, id)
+
+    def __contains__(self, id: str) -> bool:
+        place = bisect_left(self._ids, id)
+        return self._ids[place : place + 1] == [id]
+
+    def beyond(self, page: PageRequest) -> Sequence[str]:
+        """Those of a page in the direction of reading, and one more if there is one."""
+        if page.before:
+            end = bisect_left(self._ids, page.before)
+            return self._ids[max(0, end - page.limit - 1) : end][::-1]
+        start = bisect_right(self._ids, page.after)
+        return self._ids[start : start + page.limit + 1]
 
 
 def _found(rows: Mapping[Key, Value], keys: Iterable[Key]) -> dict[Key, Value]:
@@ -188,13 +282,12 @@ def _by_id(rows: Mapping[Key, Value]) -> Iterator[Value]:
     return (rows[key] for key in sorted(rows))
 
 
-def _listed(items: Sequence[Listed], page: PageRequest) -> tuple[Sequence[Listed], bool]:
-    """A page of items that are sorted by id. Raises ``UnknownCursor``."""
-    ids: list[str] = [item.id for item in items]
+def _listed(rows: Mapping[Key, Listed], lists: Sequence[_Ids], page: PageRequest) -> tuple[Sequence[Listed], bool]:
+    """A page of what stands in any of the lists. Raises ``UnknownCursor``."""
     cursor = page.before or page.after
-    if not cursor:
-        return id_page(items, page)
-    if cursor not in ids:
+    if cursor and not any(cursor in ids for ids in lists):
         raise UnknownCursor(cursor)
-    place = ids.index(cursor)
-    return id_page(items[:place][::-1] if page.before else items[place + 1 :], page)
+    # The page is among the first of each list: none is read whole.
+    found = {id for ids in lists for id in ids.beyond(page)}
+    nearest = sorted(found, reverse=bool(page.before))[: page.limit + 1]
+    return id_page([rows[cast("Key", id)] for id in nearest], page)
