@@ -3,6 +3,7 @@
 Because every change of stored state passes through, the order of events is made in exactly one place.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -12,9 +13,10 @@ import outcome
 import trio
 
 from moltnet.log import get_logger
+from moltnet.metrics import JournalMetrics
 from moltnet.protocol import limits
 from moltnet.storage.commands import AnyCommand, AppendMessage, Command
-from moltnet.storage.store import Committed, StorageError, Store
+from moltnet.storage.store import Committed, StorageError, StorageFull, Store
 
 Out = TypeVar("Out")
 Publish = Callable[[Committed], None]
@@ -27,7 +29,9 @@ class JournalClosed(Exception):
 
 @attrs.define(eq=False)
 class _Request:
-    command: AnyCommand
+    """``None`` commands nothing: it asks what other servers have committed, which every commit tells."""
+
+    command: AnyCommand | None
     finished: trio.Event = attrs.Factory(trio.Event)
     result: outcome.Outcome[Any] | None = None
 
@@ -47,6 +51,11 @@ class Journal:
 
     _requests: trio.MemorySendChannel[_Request]
 
+    @property
+    def waiting(self) -> int:
+        """How many commands wait for a commit."""
+        return self._requests.statistics().current_buffer_used
+
     async def commit(self, command: Command[Out]) -> Out:
         """Store ``command`` durably and publish its events, then return its outcome.
 
@@ -64,19 +73,42 @@ class Journal:
 
 
 @asynccontextmanager
-async def open_journal(store: Store, publish: Publish) -> AsyncIterator[Journal]:
+async def open_journal(store: Store, publish: Publish, metrics: JournalMetrics | None = None) -> AsyncIterator[Journal]:
     """Run the writer. Leaving the block takes no more commands, commits those that wait, and ends the writer.
 
-    ``publish`` is called after each commit, before anybody is answered; it must not block.
+    What other servers commit to the same store is published too, in its place among our own commits. ``publish`` is
+    called after each commit, before anybody is answered; it must not block.
     """
     send, receive = trio.open_memory_channel[_Request](limits.MAX_QUEUED_COMMANDS)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_write_batches, receive, store, publish)
+        nursery.start_soon(_write_batches, receive, _Writer(store, publish, metrics or JournalMetrics.on()))
+        following = trio.CancelScope()
+        nursery.start_soon(_follow_others, send, store, following)
         with send:  # closed even when cancelled, which is what ends the writer
-            yield Journal(send)
+            try:
+                yield Journal(send)
+            finally:
+                following.cancel()
 
 
-async def _write_batches(requests: trio.MemoryReceiveChannel[_Request], store: Store, publish: Publish) -> None:
+@attrs.frozen(eq=False)
+class _Writer:
+    store: Store
+    publish: Publish
+    metrics: JournalMetrics
+
+
+async def _follow_others(requests: trio.MemorySendChannel[_Request], store: Store, scope: trio.CancelScope) -> None:
+    with scope:
+        while True:
+            await store.wait_changed()
+            seen = _Request(None)
+            await requests.send(seen)
+            # What rings meanwhile is seen with it, or rings again.
+            await seen.finished.wait()
+
+
+async def _write_batches(requests: trio.MemoryReceiveChannel[_Request], writer: _Writer) -> None:
     # Never cut in the middle of a commit: this ends because the channel closes. The store's own timeouts bound it.
     with trio.CancelScope(shield=True):
         async for first in requests:
@@ -87,15 +119,18 @@ async def _write_batches(requests: trio.MemoryReceiveChannel[_Request], store: S
                 except (trio.WouldBlock, trio.EndOfChannel):
                     break
                 size_bytes += batch[-1].size_bytes
-            await _write(batch, store, publish)
+            await _write(batch, writer)
 
 
-async def _write(batch: Sequence[_Request], store: Store, publish: Publish) -> None:
+async def _write(batch: Sequence[_Request], writer: _Writer) -> None:
     """Commit one batch and answer every request in it. Does not raise."""
+    began = time.perf_counter()
+    commands = [request.command for request in batch if request.command is not None]
     try:
-        committed = await store.commit([request.command for request in batch])
+        committed = await writer.store.commit(commands)
     except StorageError as error:
-        log.warning("commit failed", commands=len(batch), reason=str(error))
+        writer.metrics.failed("full" if isinstance(error, StorageFull) else "failed", time.perf_counter() - began)
+        log.warning("commit failed", commands=len(commands), reason=str(error))
         for request in batch:
             # A fresh exception for each: an exception raised in several tasks collects all their tracebacks.
             request.finish(outcome.Error(type(error)(*error.args)))
@@ -104,15 +139,19 @@ async def _write(batch: Sequence[_Request], store: Store, publish: Publish) -> N
         if len(batch) > 1:
             # One command that the planner chokes on must not fail its neighbours.
             for request in batch:
-                await _write([request], store, publish)
+                await _write([request], writer)
             return
+        writer.metrics.failed("crashed", time.perf_counter() - began)
         log.exception("commit crashed", command=type(batch[0].command).__name__)
         batch[0].finish(outcome.Error(StorageError(f"internal failure: {type(error).__name__}")))
         return
+    if commands:
+        writer.metrics.committed(len(commands), time.perf_counter() - began)
     try:
-        publish(committed)
+        writer.publish(committed)
     except Exception:
         # The commit is done, so the answer is yes; readers behind the ring still find the events in the store.
         log.exception("publishing crashed")
-    for request, result in zip(batch, committed.outcomes, strict=True):
-        request.finish(outcome.Value(result))
+    results = iter(committed.outcomes)
+    for request in batch:
+        request.finish(outcome.Value(None if request.command is None else next(results)))

@@ -37,6 +37,9 @@ class Changes:
 
     A removed room is among ``rooms``; an agent that is removed and registered again in one batch is in both of
     ``removed_agents`` and ``agents``, in this order. A session is either opened or closed, whichever came last.
+
+    Events up to ``events_pruned_to`` go, and so do messages, with their artifacts, up to ``messages_pruned_to``, which
+    is never greater; before anything is inserted, since an id that went may come again.
     """
 
     records: list[EventRecord] = attrs.Factory(list)
@@ -50,6 +53,8 @@ class Changes:
     closed_sessions: set[str] = attrs.Factory(set)
     sessions: dict[str, StoredSession] = attrs.Factory(dict)
     pair_networks: dict[str, PairNetwork] = attrs.Factory(dict)
+    events_pruned_to: int = 0
+    messages_pruned_to: int = 0
 
 
 def event_wire(event_id: EventId, kind: str, network_id: NetworkId, at: Timestamp, payload: bytes) -> bytes:

@@ -4,6 +4,7 @@ A command says what is wanted, an outcome what happened; a refusal that depends 
 exception, because the other commands of the same transaction go through. ``moltnet.storage.plan`` decides which.
 """
 
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import attrs
@@ -184,6 +185,31 @@ class AgentMissing:
 
 
 @attrs.frozen
+class CredentialChanged:
+    """``agent`` as it is now."""
+
+    agent: StoredAgent
+
+
+@attrs.frozen
+class CredentialElsewhere:
+    """The agent belongs to another credential than the command expects: somebody else was faster."""
+
+
+@attrs.frozen
+class ChangeCredential(Command[CredentialChanged | CredentialElsewhere | AgentMissing]):
+    """Give an agent from the credential ``expected_key`` to ``credential_key``, if it has not changed hands before.
+
+    Of two that are decided at once, only the first finds what it expects.
+    """
+
+    agent_id: AgentId
+    expected_key: str
+    credential_key: str
+    at: Timestamp
+
+
+@attrs.frozen
 class RemoveAgent(Command[AgentRemoved | AgentMissing]):
     """Forget an agent of this network: its registration, and its memberships in whatever spelling."""
 
@@ -247,6 +273,21 @@ class BindPairNetwork(Command[PairNetworkBound]):
 
 
 @attrs.frozen
+class Declared:
+    """One outcome for each declared room, in the order of the command."""
+
+    rooms: tuple[RoomStored, ...]
+
+
+@attrs.frozen
+class DeclareNetwork(Command[Declared]):
+    """What the config file says of agents and rooms, all of it at once: as ``BindAgent`` and ``DeclareRoom`` do."""
+
+    agents: tuple[StoredAgent, ...]
+    rooms: tuple[DeclareRoom, ...]
+
+
+@attrs.frozen
 class EventsRecorded:
     pass
 
@@ -256,6 +297,27 @@ class RecordEvents(Command[EventsRecorded]):
     """Write events that change nothing else: presence and wakes."""
 
     events: tuple[Event, ...]
+
+
+@attrs.frozen
+class Pruned:
+    """How many events and messages went. If it is as many as might go, there may be more."""
+
+    events: int
+    messages: int
+
+
+@attrs.frozen
+class Prune(Command[Pruned]):
+    """Forget the oldest events and messages, from the beginning of the log up to the first that is not that old.
+
+    At most ``limit`` of each. The newest event always stays, because the next one is counted from it, and a message
+    stays for as long as its event does. ``messages_before`` is ``None`` if messages are kept for ever.
+    """
+
+    events_before: datetime
+    messages_before: datetime | None
+    limit: int
 
 
 AnyCommand = (
@@ -268,11 +330,14 @@ AnyCommand = (
     | RegisterAgent
     | BindAgent
     | RemoveAgent
+    | ChangeCredential
     | ApplyNetwork
+    | DeclareNetwork
     | OpenSession
     | CloseSessions
     | BindPairNetwork
     | RecordEvents
+    | Prune
 )
 AnyOutcome = (
     MessageOutcome
@@ -283,9 +348,13 @@ AnyOutcome = (
     | AgentOwned
     | AgentRemoved
     | AgentMissing
+    | CredentialChanged
+    | CredentialElsewhere
     | Applied
+    | Declared
     | SessionOpened
     | SessionsClosed
     | PairNetworkBound
     | EventsRecorded
+    | Pruned
 )

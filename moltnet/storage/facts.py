@@ -3,7 +3,7 @@
 What follows from them is decided in ``moltnet.storage.plan``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -16,10 +16,13 @@ from moltnet.storage.commands import (
     ApplyNetwork,
     BindAgent,
     BindPairNetwork,
+    ChangeCredential,
     CloseSessions,
     CreateRoom,
+    DeclareNetwork,
     DeclareRoom,
     OpenSession,
+    Prune,
     RecordEvents,
     RegisterAgent,
     RemoveAgent,
@@ -27,7 +30,7 @@ from moltnet.storage.commands import (
     RestoreRoom,
     UpdateMembers,
 )
-from moltnet.storage.records import PairNetwork, StoredAgent, StoredMessage, StoredRoom
+from moltnet.storage.records import OldEvent, OldMessage, PairNetwork, StoredAgent, StoredMessage, StoredRoom
 
 
 @attrs.define
@@ -35,7 +38,8 @@ class Needs:
     """The keys that a batch depends on.
 
     Of ``posted_rooms`` only the existence matters: a message must not make a backend load a thousand members. Of each
-    of ``members``, all rooms are needed in which that very text is a member.
+    of ``members``, all rooms are needed in which that very text is a member. The last two say how many rows are needed
+    from the beginning of the log.
     """
 
     messages: set[MessageId] = attrs.Factory(set)
@@ -46,6 +50,8 @@ class Needs:
     members: set[str] = attrs.Factory(set)
     agents: set[AgentId] = attrs.Factory(set)
     pair_keys: set[str] = attrs.Factory(set)
+    oldest_events: int = 0
+    oldest_messages: int = 0
 
 
 @attrs.define
@@ -63,6 +69,8 @@ class Facts:
     rooms: dict[RoomId, StoredRoom] = attrs.Factory(dict)
     agents: dict[AgentId, StoredAgent] = attrs.Factory(dict)
     pair_networks: dict[str, PairNetwork] = attrs.Factory(dict)
+    oldest_events: Sequence[OldEvent] = ()
+    oldest_messages: Sequence[OldMessage] = ()
 
     def live_room(self, room_id: RoomId) -> StoredRoom | None:
         stored = self.rooms.get(room_id)
@@ -94,10 +102,20 @@ def needs(commands: Iterable[AnyCommand]) -> Needs:
             case ApplyNetwork(agents=agents, rooms=rooms):
                 found.agents.update(agent.id for agent in agents)
                 found.rooms.update(room.id for room in rooms)
+            case DeclareNetwork(agents=agents, rooms=rooms):
+                found.agents.update(agent.id for agent in agents)
+                found.rooms.update(declared.room.id for declared in rooms)
+            case ChangeCredential(agent_id=agent_id):
+                found.agents.add(agent_id)
             case RegisterAgent(agent=agent) | BindAgent(agent=agent):
                 found.agents.add(agent.id)
             case BindPairNetwork(pair=pair):
                 found.pair_keys.add(pair.credential_key)
+            case Prune(messages_before=messages_before, limit=limit):
+                # One more event: the first that stays says which messages may go.
+                found.oldest_events = max(found.oldest_events, limit + 1)
+                if messages_before is not None:
+                    found.oldest_messages = max(found.oldest_messages, limit)
             case RecordEvents() | OpenSession() | CloseSessions():
                 pass
     return found

@@ -18,6 +18,8 @@ SQLITE_CACHE_KIB: Final = 8192
 SQLITE_READER_CACHE_KIB: Final = 2048
 # A checkpoint about every 8 MiB of log: each costs a sync of the main file.
 SQLITE_CHECKPOINT_PAGES: Final = 2000
+# A long read (a backup) keeps the log from being merged, so it grows; afterwards its file is cut back to this size.
+SQLITE_LOG_BYTES: Final = 64 * MIB
 # Reads that run at once, each on its own connection and thread. They are short; two cores serve no more.
 SQLITE_READERS: Final = 4
 # Rows of one INSERT: every step of a statement gives the interpreter lock away and must win it back, so a batch takes
@@ -26,5 +28,40 @@ SQLITE_READERS: Final = 4
 SQLITE_ROWS_PER_INSERT: Final = 32
 # Every text times every power of two of rows, so that no statement is compiled twice.
 SQLITE_CACHED_STATEMENTS: Final = 256
+# A JSON file goes to the system in pieces of this size: between them other threads run.
+JSON_BUFFER_BYTES: Final = MIB
 # Below this the server calls itself not ready (design §3.17): the next large messages would fail.
 MIN_FREE_BYTES: Final = 16 * MIB
+
+# What one step of pruning removes at most, of events and of messages: it takes a commit of SQLite some milliseconds.
+MAX_PRUNED_ROWS: Final = 500
+# Between two steps, for whoever waits for the disk; ten thousand rows a second go all the same.
+PRUNE_PAUSE_SECONDS: Final = 0.05
+# How late something old goes. Nobody waits for it, and nothing is kept for less than an hour.
+PRUNE_INTERVAL_SECONDS: Final = 60.0
+
+# How long to wait for a connection, unless the DSN says it in `connect_timeout`.
+POSTGRES_CONNECT_SECONDS: Final = 5.0
+# The longest that a statement may take, waiting for another server's commit included. The database ends it then.
+POSTGRES_STATEMENT_SECONDS: Final = 10
+# The longest that a server may hold the lock on the log without a word. One that vanished is let go of then.
+POSTGRES_IDLE_TRANSACTION_SECONDS: Final = 10
+# When a unit of work is given up, if not even the database's own limits were heard: the network is gone.
+POSTGRES_CALL_SECONDS: Final = 15.0
+# How long reads and commits are tried again after the database was lost: a restart of it takes less, and a caller
+# should not wait longer for bad news. After that, one try each.
+POSTGRES_PATIENCE_SECONDS: Final = 10.0
+# A new schema may have to rewrite tables, and other servers wait for the one that does.
+POSTGRES_MIGRATION_SECONDS: Final = 3600.0
+POSTGRES_CLOSE_SECONDS: Final = 2.0
+# Reads that run at once, each on its own connection. With those that write and listen, a server holds at most ten.
+POSTGRES_READERS: Final = 8
+# A notification that was lost is made up for after this time. The same question finds out whether the connection lives.
+POSTGRES_POLL_SECONDS: Final = 5.0
+# Between two tries to hear of other servers' commits: a restart of the database takes about as long.
+POSTGRES_LISTEN_AGAIN_SECONDS: Final = 0.5
+# Of what other servers have committed, this many of the newest events are handed on in memory, as far as they fit into
+# `MAX_REPLAY_BYTES`. Readers take older ones from the database.
+POSTGRES_NEWS_EVENTS: Final = 1024
+# How long it is remembered that a session was closed: longer than any session lives.
+POSTGRES_CLOSED_SESSION_DAYS: Final = 40

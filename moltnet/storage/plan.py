@@ -20,11 +20,15 @@ from moltnet.storage.commands import (
     ApplyNetwork,
     BindAgent,
     BindPairNetwork,
+    ChangeCredential,
     CloseSessions,
     CreateRoom,
+    Declared,
+    DeclareNetwork,
     DeclareRoom,
     EventsRecorded,
     OpenSession,
+    Prune,
     RecordEvents,
     RegisterAgent,
     RemoveAgent,
@@ -34,9 +38,10 @@ from moltnet.storage.commands import (
 )
 from moltnet.storage.draft import Draft
 from moltnet.storage.facts import Facts
-from moltnet.storage.plan_agents import bind_agent, register_agent, remove_agent
+from moltnet.storage.plan_agents import bind_agent, change_credential, register_agent, remove_agent
 from moltnet.storage.plan_credentials import bind_pair_network, close_sessions, open_session
 from moltnet.storage.plan_messages import append_message
+from moltnet.storage.plan_pruning import prune
 from moltnet.storage.plan_rooms import (
     create_room,
     declare_room,
@@ -87,8 +92,14 @@ def _decide(draft: Draft, command: AnyCommand) -> AnyOutcome:
             return bind_agent(draft, agent)
         case RemoveAgent():
             return remove_agent(draft, command)
+        case ChangeCredential():
+            return change_credential(draft, command)
         case ApplyNetwork():
             return _apply(draft, command)
+        case DeclareNetwork(agents=agents, rooms=rooms):
+            for agent in agents:
+                bind_agent(draft, agent)
+            return Declared(tuple(declare_room(draft, room) for room in rooms))
         case OpenSession():
             return open_session(draft, command)
         case CloseSessions():
@@ -99,6 +110,8 @@ def _decide(draft: Draft, command: AnyCommand) -> AnyOutcome:
             for event in events:
                 draft.record_event(event)
             return EventsRecorded()
+        case Prune():
+            return prune(draft, command)
 
 
 def _apply(draft: Draft, command: ApplyNetwork) -> Applied:

@@ -1,4 +1,4 @@
-"""Deciding about agents: who owns an id, and what goes with an agent that is removed."""
+"""Deciding about agents: who owns an id, with which credential, and what goes with an agent that is removed."""
 
 import attrs
 
@@ -8,6 +8,9 @@ from moltnet.storage.commands import (
     AgentOwned,
     AgentRemoved,
     AgentStored,
+    ChangeCredential,
+    CredentialChanged,
+    CredentialElsewhere,
     RegisterAgent,
     RemoveAgent,
 )
@@ -36,6 +39,20 @@ def bind_agent(draft: Draft, agent: StoredAgent) -> AgentStored:
     ):
         return AgentStored(known, created=False)
     return _keep(draft, refreshed, created=False)
+
+
+def change_credential(
+    draft: Draft, command: ChangeCredential
+) -> CredentialChanged | CredentialElsewhere | AgentMissing:
+    known = draft.facts.agents.get(command.agent_id)
+    if known is None:
+        return AgentMissing(command.agent_id)
+    if known.credential_key != command.expected_key:
+        return CredentialElsewhere()
+    registration = attrs.evolve(known.registration, updated_at=command.at)
+    changed = StoredAgent(registration, command.credential_key)
+    draft.keep_agent(changed)
+    return CredentialChanged(changed)
 
 
 def remove_agent(draft: Draft, command: RemoveAgent) -> AgentRemoved | AgentMissing:

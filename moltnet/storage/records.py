@@ -88,6 +88,23 @@ class StoredMessage:
 
 
 @attrs.frozen
+class OldEvent:
+    """What decides whether an event at the beginning of the log goes."""
+
+    seq: int
+    created_at: Timestamp
+
+
+@attrs.frozen
+class OldMessage:
+    """What decides whether one of the oldest messages goes. ``seq`` is that of its event, which went before."""
+
+    seq: int
+    id: MessageId
+    created_at: Timestamp
+
+
+@attrs.frozen
 class History:
     """Which conversation's messages are wanted."""
 

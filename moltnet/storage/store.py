@@ -58,7 +58,8 @@ class UnknownCursor(Exception):
 class Committed:
     """One transaction's result: an outcome per command, in order; the events it wrote; rooms and agents it changed.
 
-    ``rooms`` holds those that it removed too. An agent of ``removed_agents`` may be among ``agents`` again.
+    Events and changes of other servers may come before. ``rooms`` holds those that were removed too. An agent of
+    ``removed_agents`` may be among ``agents`` again.
     """
 
     outcomes: tuple[AnyOutcome, ...]
@@ -94,7 +95,22 @@ class Store(Protocol):
     at the very moment of the commit. Cancelling ``commit`` does not stop it half-way; reads may be cancelled freely.
     """
 
-    async def commit(self, commands: Sequence[AnyCommand]) -> Committed: ...
+    async def commit(self, commands: Sequence[AnyCommand]) -> Committed:
+        """Carry out commands, in order, and report what changed since this store last reported.
+
+        That includes what other servers committed to the same database, before our own; no commands at all only ask
+        for it. Each event is reported once, in the order of the log, which has no gap; only a server that was cut off
+        for long gets the newest of what it missed, and finds the rest with ``events_after``.
+        """
+        ...
+
+    async def wait_changed(self) -> None:
+        """Wait until others may have committed something that ``commit`` has not reported; for one task at a time.
+
+        It may return without a reason, but what was committed before it was called does not stay unnoticed. With a
+        store for a single server it waits for ever.
+        """
+        ...
 
     async def load_directory(self) -> DirectoryContents:
         """All live rooms, registered agents, sessions and bound pair tokens."""

@@ -25,6 +25,7 @@ from tests.contracts.store_artifacts import ArtifactContract
 from tests.contracts.store_credentials import CredentialContract
 from tests.contracts.store_messages import EVERYTHING, MessageContract, ids_of, wake
 from tests.contracts.store_pages import PageContract
+from tests.contracts.store_pruning import PruningContract
 from tests.contracts.store_removals import RemovalContract
 from tests.storage.examples import (
     GENERAL,
@@ -190,6 +191,7 @@ class StoreContract(
     ArtifactContract,
     RemovalContract,
     CredentialContract,
+    PruningContract,
     LogContract,
     DirectoryContract,
     TaskContract,

@@ -1,18 +1,36 @@
 """A new store of each kind, for the contract that they share."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
-from moltnet.storage.factory import AVAILABLE_KINDS, open_store
+from moltnet.config.secrets import Secret
+from moltnet.storage.factory import AVAILABLE_KINDS, POSTGRES, open_store
 from moltnet.storage.store import Store
+from tests.fakes.postgres import postgres_database, postgres_dsn, postgres_server
 from tests.storage.examples import NETWORK
+
+__all__ = ["postgres_database", "postgres_dsn", "postgres_server"]
 
 pytest.register_assert_rewrite("tests.contracts")
 
 
 @pytest.fixture(params=AVAILABLE_KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(request.param, sqlite_path=tmp_path / "moltnet.db", network_id=NETWORK) as opened:
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> AbstractAsyncContextManager[Store]:
+    """A store that is not open yet."""
+    kind: str = request.param
+    return open_store(
+        kind,
+        json_path=tmp_path / "moltnet.json",
+        sqlite_path=tmp_path / "moltnet.db",
+        postgres_dsn=Secret(request.getfixturevalue("postgres_dsn")) if kind == POSTGRES else None,
+        network_id=NETWORK,
+    )
+
+
+@pytest.fixture
+async def store(new_store: AbstractAsyncContextManager[Store]) -> AsyncIterator[Store]:
+    async with new_store as opened:
         yield opened

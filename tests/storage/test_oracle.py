@@ -1,31 +1,41 @@
-"""SQLite against the store in memory: the same commands and questions, in random order, must have the same answers."""
+"""Stores against the one in memory: the same commands and questions, in random order, must have the same answers."""
 
-import queue
 import tempfile
-import threading
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 import hypothesis
-import trio
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from moltnet.protocol.ids import DirectId, ThreadId
+from moltnet.protocol.ids import AgentId, DirectId, ThreadId
 from moltnet.protocol.messages import Part, PartKind
 from moltnet.protocol.pages import PageRequest
-from moltnet.storage.commands import AnyCommand, ApplyNetwork, BindAgent, DeclareRoom, RecordEvents, RegisterAgent
+from moltnet.storage.commands import (
+    AnyCommand,
+    ApplyNetwork,
+    BindAgent,
+    ChangeCredential,
+    DeclareNetwork,
+    DeclareRoom,
+    RecordEvents,
+    RegisterAgent,
+)
 from moltnet.storage.memory import MemoryStore
 from moltnet.storage.records import History
+from moltnet.storage.snapshot import open_json
 from moltnet.storage.sql.sqlite import open_sqlite
 from moltnet.storage.store import Committed, Store, UnknownCursor
 from tests.contracts.store_messages import wake
+from tests.contracts.store_pruning import prune
+from tests.fakes.trio_thread import HeldOpen, TrioThread
 from tests.storage.examples import (
     NETWORK,
     agent,
+    at,
     create_room,
     direct_history,
     direct_post,
@@ -82,14 +92,32 @@ removals = st.one_of(
 agents = st.builds(
     lambda name, key, shown, at: agent(name, key, name=shown, seconds=at), members, credentials, texts, seconds
 )
-agent_commands = st.one_of(st.builds(RegisterAgent, agents, as_admin=st.booleans()), st.builds(BindAgent, agents))
+agent_commands = st.one_of(
+    st.builds(RegisterAgent, agents, as_admin=st.booleans()),
+    st.builds(BindAgent, agents),
+    st.builds(
+        lambda name, old, new, seconds: ChangeCredential(AgentId(name), old, new, at(seconds)),
+        members,
+        credentials,
+        credentials,
+        seconds,
+    ),
+)
+declarations = st.builds(
+    lambda who, shaped, text: DeclareNetwork(
+        tuple(who), tuple(DeclareRoom(room(name, *members), text) for name, members in shaped.items())
+    ),
+    st.lists(agents, max_size=2),
+    st.dictionaries(rooms, member_lists, max_size=2),
+    credentials,
+)
 applies = st.builds(
     lambda who, shaped: ApplyNetwork(tuple(who), tuple(room(name, *members) for name, members in shaped.items())),
     st.lists(agents, max_size=2),
     st.dictionaries(rooms, member_lists, max_size=2),
 )
 commands: st.SearchStrategy[AnyCommand] = st.one_of(
-    appends, with_artifacts, room_commands, agent_commands, removals, applies
+    appends, with_artifacts, room_commands, agent_commands, removals, applies, declarations
 )
 pages = st.one_of(
     st.builds(PageRequest, st.integers(1, 6)),
@@ -104,31 +132,6 @@ artifact_pages = st.one_of(
 histories = st.one_of(rooms.map(room_history), threads.map(thread_history), directs.map(direct_history))
 
 
-class TrioThread:
-    """A Trio loop in a thread of its own, for a test that is synchronous and keeps something open between its steps."""
-
-    def __init__(self) -> None:
-        self._tokens: queue.SimpleQueue[trio.lowlevel.TrioToken] = queue.SimpleQueue()
-        self._end = trio.Event()
-        self._thread = threading.Thread(target=trio.run, args=(self._main,))
-        self._thread.start()
-        self._token = self._tokens.get()
-
-    def run(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
-        async def in_trio() -> Answer:
-            return await call()
-
-        return trio.from_thread.run(in_trio, trio_token=self._token)
-
-    def close(self) -> None:
-        trio.from_thread.run_sync(self._end.set, trio_token=self._token)
-        self._thread.join()
-
-    async def _main(self) -> None:
-        self._tokens.put(trio.lowlevel.current_trio_token())
-        await self._end.wait()
-
-
 def comparable(committed: Committed) -> Any:
     """A commit's result without the random ids of its events."""
     records = [
@@ -138,19 +141,26 @@ def comparable(committed: Committed) -> Any:
     return committed.outcomes, records, committed.rooms, committed.agents, committed.removed_agents
 
 
-class SqliteAgainstMemory(RuleBasedStateMachine):
+class AgainstMemory(RuleBasedStateMachine):
+    """A class of tests inherits from this and says which store it opens; opened again, it must be the same store."""
+
     def __init__(self) -> None:
         super().__init__()
         self._directory = tempfile.TemporaryDirectory()
         self._trio = TrioThread()
         self._memory: Store = MemoryStore(NETWORK)
-        self._block = AsyncExitStack()
-        self._sqlite: Store = self._trio.run(self._open_sqlite)
+        self._held = self._open()
         self._event_number = 0
 
-    async def _open_sqlite(self) -> Store:
-        path = Path(self._directory.name) / "moltnet.db"
-        return await self._block.enter_async_context(open_sqlite(path, NETWORK))
+    def open_store(self, directory: Path) -> AbstractAsyncContextManager[Store]:
+        raise NotImplementedError
+
+    def _open(self) -> HeldOpen[Store]:
+        return HeldOpen(self._trio, lambda: self.open_store(Path(self._directory.name)))
+
+    @property
+    def _store(self) -> Store:
+        return self._held.resource
 
     def both(self, question: Callable[[Store], Awaitable[Any]]) -> tuple[Any, Any]:
         """The answers of both stores; an unknown cursor is an answer too."""
@@ -161,7 +171,7 @@ class SqliteAgainstMemory(RuleBasedStateMachine):
             except UnknownCursor as error:
                 return "unknown cursor", error.cursor
 
-        return self._trio.run(lambda: answer(self._memory)), self._trio.run(lambda: answer(self._sqlite))
+        return self._trio.run(lambda: answer(self._memory)), self._trio.run(lambda: answer(self._store))
 
     def assert_same(self, question: Callable[[Store], Awaitable[Any]]) -> None:
         expected, found = self.both(question)
@@ -182,11 +192,16 @@ class SqliteAgainstMemory(RuleBasedStateMachine):
         events = tuple(wake(f"evt_{number}") for number in range(first, self._event_number))
         self.commit([RecordEvents(events)])
 
+    @rule(
+        events_before=seconds, messages_before=st.one_of(st.none(), seconds), limit=st.sampled_from([1, 3, 10, 1000])
+    )
+    def prune(self, events_before: int, messages_before: int | None, limit: int) -> None:
+        self.commit([prune(events_before, messages_before, limit)])
+
     @rule()
     def reopen(self) -> None:
-        self._trio.run(self._block.aclose)
-        self._block = AsyncExitStack()
-        self._sqlite = self._trio.run(self._open_sqlite)
+        self._held.close()
+        self._held = self._open()
 
     @rule(history=histories, page=pages)
     def read_messages(self, history: History, page: PageRequest) -> None:
@@ -225,13 +240,12 @@ class SqliteAgainstMemory(RuleBasedStateMachine):
     def logs_end_at_the_same_place_and_have_no_hole(self) -> None:
         expected, found = self.both(lambda store: store.event_bounds())
         assert (found.oldest_seq, found.newest_seq) == (expected.oldest_seq, expected.newest_seq)
-        records = self._trio.run(lambda: self._sqlite.events_after(max(0, found.newest_seq - 20), 100))
-        assert [record.seq for record in records] == list(
-            range(max(0, found.newest_seq - 20) + 1, found.newest_seq + 1)
-        )
+        first = max(found.oldest_seq, found.newest_seq - 19)
+        records = self._trio.run(lambda: self._store.events_after(first - 1, 100))
+        assert [record.seq for record in records] == list(range(max(1, first), found.newest_seq + 1))
 
     def teardown(self) -> None:
-        self._trio.run(self._block.aclose)
+        self._held.close()
         self._trio.close()
         self._directory.cleanup()
 
@@ -241,5 +255,17 @@ async def as_lists(answer: Awaitable[tuple[Sequence[Any], bool]]) -> tuple[list[
     return list(items), has_more
 
 
+class SqliteAgainstMemory(AgainstMemory):
+    def open_store(self, directory: Path) -> AbstractAsyncContextManager[Store]:
+        return open_sqlite(directory / "moltnet.db", NETWORK)
+
+
+class JsonAgainstMemory(AgainstMemory):
+    def open_store(self, directory: Path) -> AbstractAsyncContextManager[Store]:
+        return open_json(directory / "moltnet.json", NETWORK)
+
+
 TestSqliteAgainstMemory = SqliteAgainstMemory.TestCase
 TestSqliteAgainstMemory.settings = hypothesis.settings(max_examples=20, stateful_step_count=30)
+TestJsonAgainstMemory = JsonAgainstMemory.TestCase
+TestJsonAgainstMemory.settings = hypothesis.settings(max_examples=20, stateful_step_count=30)

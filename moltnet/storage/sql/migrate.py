@@ -1,4 +1,4 @@
-"""Schema migrations of SQLite: forward only, one transaction each, recorded in ``schema_migrations``.
+"""Schema migrations: forward only and recorded; those of SQLite are run here, one transaction each.
 
 The texts are ``migrations/<dialect>/NNNN_name.sql``. Which database may be opened at all is decided here too: a file
 that some other program made is left alone, and so is one of a newer version of this program.
@@ -49,6 +49,16 @@ def load_migrations(dialect: str) -> tuple[Migration, ...]:
     return tuple(found)
 
 
+def missing_steps(version: int, steps: Sequence[Migration]) -> Sequence[Migration]:
+    """The steps that a database of ``version`` lacks. Raises ``SchemaUnsupported`` if it knows more than we do."""
+    if version > len(steps):
+        raise SchemaUnsupported(
+            f"the database has schema version {version}, this program knows versions up to {len(steps)}: "
+            "it was written by a newer version of the program, use that one"
+        )
+    return steps[version:]
+
+
 def schema_version(connection: sqlite3.Connection) -> int:
     """The version of a database that is ours, 0 for an empty one. Writes nothing.
 
@@ -69,13 +79,7 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[Migration], now: dat
 
     The caller holds the database's lock, so nobody migrates at the same time. Raises ``SchemaUnsupported``.
     """
-    version = schema_version(connection)
-    if version > len(steps):
-        raise SchemaUnsupported(
-            f"the database has schema version {version}, this program knows versions up to {len(steps)}: "
-            "it was written by a newer version of the program, use that one"
-        )
-    for step in steps[version:]:
+    for step in missing_steps(schema_version(connection), steps):
         _apply(connection, step, now)
 
 

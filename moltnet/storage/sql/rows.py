@@ -4,6 +4,7 @@ An absent reference is NULL, a list of names is JSON. FQIDs and the network's id
 network that the database belongs to. The SQL around these rows is a backend's own.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -217,9 +218,11 @@ def names_text(values: tuple[str, ...]) -> str:
     return orjson.dumps(values).decode()
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Raises ``StorageError``: a damaged row is reported, never left out."""
+def names(stored: str | Sequence[str]) -> tuple[str, ...]:
+    """From JSON, or from an array if the database has arrays. Raises ``StorageError``: a damaged row is reported."""
+    if not isinstance(stored, str):
+        return tuple(stored)
     try:
-        return tuple(orjson.loads(text))
+        return tuple(orjson.loads(stored))
     except ValueError as error:
         raise StorageError(f"a stored list of names is damaged: {error}") from error

@@ -19,6 +19,7 @@ from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import format_timestamp, utc_now
 from moltnet.storage import limits
 from moltnet.storage.commands import AnyCommand
+from moltnet.storage.files import free_bytes
 from moltnet.storage.pages import body_page, id_page, replay_page
 from moltnet.storage.records import (
     DirectoryContents,
@@ -33,7 +34,6 @@ from moltnet.storage.sql import rows
 from moltnet.storage.sql import sqlite_statements as statements
 from moltnet.storage.sql.sqlite_batch import commit_batch, found
 from moltnet.storage.sql.sqlite_database import SqliteDatabase, open_database
-from moltnet.storage.sql.sqlite_files import free_bytes
 from moltnet.storage.store import Committed, StorageError, StorageFull, Store, UnknownCursor, WrongNetwork
 
 _NETWORK_ID: Final = "network_id"
@@ -116,6 +116,9 @@ class SqliteStore:
 
     async def check_writable(self) -> None:
         await self.database.write(self._probe)
+
+    async def wait_changed(self) -> None:
+        await trio.sleep_forever()
 
     # In a thread
 

@@ -15,7 +15,7 @@ from moltnet.storage.changes import Changes
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.facts import Facts, Needs, needs
 from moltnet.storage.plan import plan
-from moltnet.storage.records import PairNetwork, StoredMessage, StoredRoom
+from moltnet.storage.records import OldEvent, OldMessage, PairNetwork, StoredMessage, StoredRoom
 from moltnet.storage.sql import rows
 from moltnet.storage.sql import sqlite_statements as statements
 from moltnet.storage.sql.rows import Row
@@ -62,6 +62,12 @@ def _load_facts(connection: sqlite3.Connection, wanted: Needs, network_id: Netwo
     for row in found(connection, statements.SELECT_PAIR_NETWORKS, wanted.pair_keys):
         pair = PairNetwork(*row)
         facts.pair_networks[pair.credential_key] = pair
+    if wanted.oldest_events:
+        oldest = connection.execute(statements.SELECT_OLDEST_EVENTS, (wanted.oldest_events,))
+        facts.oldest_events = [OldEvent(*row) for row in oldest]
+    if wanted.oldest_messages:
+        oldest = connection.execute(statements.SELECT_OLDEST_MESSAGES, (wanted.oldest_messages,))
+        facts.oldest_messages = [OldMessage(*row) for row in oldest]
     return facts
 
 
@@ -71,6 +77,11 @@ def _write_changes(
     known_rooms: Mapping[RoomId, StoredRoom],
     known_directs: Mapping[DirectId, DirectConversation],
 ) -> None:
+    if changes.messages_pruned_to:
+        connection.execute(statements.DELETE_ARTIFACTS_TO, (changes.messages_pruned_to,))
+        connection.execute(statements.DELETE_MESSAGES_TO, (changes.messages_pruned_to,))
+    if changes.events_pruned_to:
+        connection.execute(statements.DELETE_EVENTS_TO, (changes.events_pruned_to,))
     # Parents before children: foreign keys are checked row by row.
     statements.PUT_ROOMS.run(connection, map(rows.room_row, changes.rooms.values()))
     for room_id, stored in changes.rooms.items():

@@ -16,15 +16,9 @@ import trio
 
 from moltnet.protocol.times import utc_now
 from moltnet.storage import limits
+from moltnet.storage.files import make_private_directory, real_path, server_lock
 from moltnet.storage.sql.migrate import load_migrations, migrate, schema_version
-from moltnet.storage.sql.sqlite_files import (
-    FileIdentity,
-    create_private_file,
-    database_lock,
-    make_private_directory,
-    real_path,
-    shut_out_others,
-)
+from moltnet.storage.sql.sqlite_files import FileIdentity, create_private_file, shut_out_others
 from moltnet.storage.store import SchemaUnsupported, StorageError, StorageFull, StoreInUse
 
 Result = TypeVar("Result")
@@ -160,7 +154,7 @@ def _open(path: Path, busy_timeout_ms: int) -> SqliteDatabase:
         try:
             with translated_errors():
                 make_private_directory(path.parent)
-                opened.enter_context(database_lock(path))
+                opened.enter_context(server_lock(path, "an SQLite database"))
                 file = create_private_file(path)
                 writer = opened.enter_context(_writing_connection(path, busy_timeout_ms))
                 migrate(writer, load_migrations("sqlite"), utc_now())
@@ -189,6 +183,7 @@ def _writing_connection(path: Path, busy_timeout_ms: int) -> Iterator[sqlite3.Co
             raise StorageError(f"the file system of {path.parent} does not support SQLite's write-ahead log")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {limits.SQLITE_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {limits.SQLITE_LOG_BYTES}")
         yield connection
 
 

@@ -60,6 +60,16 @@ INSERT_PAIR_NETWORKS: Final = Insert("pair_networks", rows.PAIR_NETWORK_COLUMNS)
 DELETE_MEMBERS: Final = "DELETE FROM room_members WHERE room_id = ? AND member_id IN (SELECT value FROM json_each(?))"
 DELETE_AGENTS: Final = "DELETE FROM agents WHERE id IN (SELECT value FROM json_each(?))"
 DELETE_SESSIONS: Final = "DELETE FROM sessions WHERE digest IN (SELECT value FROM json_each(?))"
+DELETE_EVENTS_TO: Final = "DELETE FROM events WHERE seq <= ?"
+DELETE_MESSAGES_TO: Final = "DELETE FROM messages WHERE seq <= ?"
+# Those of messages that go: `art_`, the message's id, and the number of the part. Another message's id may begin alike,
+# then more than a number follows; "`" comes after "_".
+DELETE_ARTIFACTS_TO: Final = (
+    "DELETE FROM artifacts WHERE id IN (SELECT artifact.id FROM messages AS message CROSS JOIN artifacts AS artifact "
+    "WHERE message.seq <= ? "
+    "AND artifact.id > 'art_' || message.id || '_' AND artifact.id < 'art_' || message.id || '`' "
+    "AND instr(substr(artifact.id, length(message.id) + 6), '_') = 0)"
+)
 PUT_META: Final = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 SELECT_META: Final = "SELECT value FROM meta WHERE key = ?"
 
@@ -88,6 +98,10 @@ SELECT_ROOMS_OF: Final = f"SELECT room_id FROM room_members WHERE member_id IN {
 SELECT_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE id IN {_KEYS}"
 SELECT_AGENTS: Final = f"SELECT {_AGENT} FROM agents WHERE id IN {_KEYS}"
 SELECT_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks WHERE credential_key IN {_KEYS}"
+
+# Both begin where all do, which is said so that SQLite looks for a place instead of going through a table.
+SELECT_OLDEST_EVENTS: Final = "SELECT seq, created_at FROM events WHERE seq > 0 ORDER BY seq LIMIT ?"
+SELECT_OLDEST_MESSAGES: Final = "SELECT seq, id, created_at FROM messages WHERE seq > 0 ORDER BY seq LIMIT ?"
 
 # The directory is loaded whole, once.
 LOAD_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NULL ORDER BY id"

@@ -1,26 +1,38 @@
 """A server of one test: commits batches as fast as it can and says which messages it has acknowledged.
 
-    python -m tests.storage.sql.committing_child DATABASE NAME [BATCHES]
+    python -m tests.storage.sql.committing_child PATH NAME [BATCHES]
 
-A line is written after each commit: the ids of its messages. Message ids are `NAME-BATCH-NUMBER-OF-SIZE`, so that a
-batch of which only a part survived can be told.
+The store is a JSON file if the path ends so, PostgreSQL if it is a DSN, else an SQLite database. A line is written
+after each commit: the ids of its messages. Message ids are `NAME-BATCH-NUMBER-OF-SIZE`, so that a batch of which only a
+part survived can be told.
 """
 
 import os
 import sys
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import trio
 
 from moltnet.storage.commands import CreateRoom
+from moltnet.storage.snapshot import open_json
+from moltnet.storage.sql.postgres.store import open_postgres
 from moltnet.storage.sql.sqlite import open_sqlite
+from moltnet.storage.store import Store
 from tests.storage.examples import NETWORK, direct_post, post, room, thread_post
 
 ENDLESS = 10**9
 
 
-async def commit_batches(path: Path, name: str, batches: int) -> None:
-    async with open_sqlite(path, NETWORK) as store:
+def open_at(place: str) -> AbstractAsyncContextManager[Store]:
+    if place.startswith("postgres://"):
+        return open_postgres(place, NETWORK)
+    path = Path(place)
+    return open_json(path, NETWORK) if path.suffix == ".json" else open_sqlite(path, NETWORK)
+
+
+async def commit_batches(place: str, name: str, batches: int) -> None:
+    async with open_at(place) as store:
         await store.commit([CreateRoom(room())])
         os.write(1, b"\n")
         for batch in range(batches):
@@ -37,4 +49,4 @@ async def commit_batches(path: Path, name: str, batches: int) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(commit_batches, Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else ENDLESS)
+    trio.run(commit_batches, sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else ENDLESS)

@@ -5,20 +5,14 @@ import random
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import groupby, pairwise
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from moltnet.protocol.codec import decode
-from moltnet.protocol.events import Event
-from moltnet.protocol.ids import event_id_of_message
-from moltnet.storage.records import EventRecord
 from moltnet.storage.sql.sqlite import open_sqlite
-from moltnet.storage.store import Store
+from tests.storage.crashes import acknowledged_until_killed, checked_log, command_for, messages_in
 from tests.storage.examples import NETWORK, post
 from tests.storage.sql.raw import raw_value
 
@@ -28,65 +22,13 @@ MAX_BATCHES_BEFORE_KILL = 60
 pytestmark = pytest.mark.slow
 
 
-def command_for(path: Path, name: str, *more: str) -> list[str]:
-    return [sys.executable, "-m", "tests.storage.sql.committing_child", str(path), name, *more]
-
-
-@contextmanager
-def committing(path: Path, name: str) -> Iterator["subprocess.Popen[bytes]"]:
-    with subprocess.Popen(command_for(path, name), stdout=subprocess.PIPE) as child:
-        try:
-            yield child
-        finally:
-            child.kill()
-
-
-def acknowledged_until_killed(path: Path, name: str, batches: int, bytes_of_next: int) -> Sequence[str]:
-    """Ids on whole lines. The kill comes while the child is in the middle of some later commit."""
-    with committing(path, name) as child:
-        assert child.stdout is not None
-        lines = [child.stdout.readline() for _ in range(batches + 1)]
-        # Part of a line more: how far the child gets meanwhile is anybody's guess, and that is the point.
-        child.stdout.read(bytes_of_next)
-        child.kill()
-        rest = child.stdout.read()
-    assert lines[0] == b"\n", "the child did not start"
-    text = b"".join(lines[1:]).decode()
-    assert text.count("\n") == batches
-    later = [line for line in rest.decode().split("\n")[1:-1] if line]
-    return [*text.split(), *(each for line in later for each in line.split())]
-
-
-async def whole_log(store: Store) -> Sequence[EventRecord]:
-    records: list[EventRecord] = []
-    while page := await store.events_after(records[-1].seq if records else 0, 1000):
-        records.extend(page)
-    return records
-
-
-def batch_of(message_id: str) -> tuple[str, str, int]:
-    name, batch, _, size = message_id.split("-")
-    return name, batch, int(size)
-
-
 async def check(path: Path, acknowledged: Sequence[str]) -> int:
     """Every acknowledged message is there with its event, nothing is there in part. Returns the number of events."""
     async with open_sqlite(path, NETWORK) as store:
-        records = await whole_log(store)
-        assert [record.seq for record in records] == list(range(1, len(records) + 1))
-        stored = [record.message_id for record in records if record.type == "message.created"]
-        assert set(acknowledged) <= set(stored)
-        for message_id in acknowledged[-3:]:
-            assert await store.event_seq(event_id_of_message(message_id)) is not None
-        for record in records:
-            event = decode(record.wire, Event)
-            assert event.id == record.id
-            assert event.message is None or event.message.id == record.message_id
-        for (_, _, size), batch in groupby(stored, batch_of):
-            assert len(list(batch)) == size
+        records = await checked_log(store, acknowledged)
     assert raw_value(path, "PRAGMA integrity_check") == "ok"
     assert raw_value(path, "SELECT count(*) FROM pragma_foreign_key_check") == 0
-    assert raw_value(path, "SELECT count(*) FROM messages") == len(stored)
+    assert raw_value(path, "SELECT count(*) FROM messages") == len(messages_in(records))
     return len(records)
 
 

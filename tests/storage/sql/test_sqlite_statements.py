@@ -10,11 +10,27 @@ import attrs
 import pytest
 
 from moltnet.protocol.messages import TargetKind
+from moltnet.protocol.pages import PageRequest
 from moltnet.storage.limits import SQLITE_ROWS_PER_INSERT
 from moltnet.storage.sql import sqlite_statements as statements
 from moltnet.storage.sql.migrate import load_migrations, migrate
+from moltnet.storage.sql.sqlite import sqlite_store
+from moltnet.storage.sql.sqlite_database import SqliteDatabase
+from tests.scale.large_network import agent_id, fill
+from tests.scale.pages import LISTINGS
+from tests.storage.examples import GENERAL, NETWORK, remove_agent, remove_room, restore_room
 
-TEXTS = {name: text for name, text in vars(statements).items() if name.startswith("SELECT_") and isinstance(text, str)}
+# All but the directory, which is loaded whole, once.
+TEXTS = {
+    name: text
+    for name, text in vars(statements).items()
+    if isinstance(text, str) and name.isupper() and not name.startswith(("_", "LOAD_"))
+}
+INSERTS = {
+    name: insert.text(SQLITE_ROWS_PER_INSERT)
+    for name, insert in vars(statements).items()
+    if isinstance(insert, statements.Insert)
+}
 HISTORIES = {
     f"SELECT_HISTORY {kind} {name}": text
     for kind, texts in statements.SELECT_HISTORY.items()
@@ -24,8 +40,8 @@ HISTORIES = {
     for kind, texts in statements.SELECT_ARTIFACTS.items()
     for name, text in attrs.asdict(texts).items()
 }
-# A list of keys is a table too, but one as long as the batch.
-FULL_SCAN = re.compile(r"SCAN (?!json_each\b)|USE TEMP B-TREE")
+# A list of keys is a table too, and so are the rows of an INSERT, but those are as long as the batch.
+FULL_SCAN = re.compile(r"SCAN (?!json_each\b|\d+ CONSTANT ROWS)|USE TEMP B-TREE")
 
 
 def pages_of(kind: TargetKind) -> tuple[str, str]:
@@ -50,7 +66,9 @@ def query_plan(connection: sqlite3.Connection, text: str) -> str:
     return "\n".join(detail for *_, detail in connection.execute(f"EXPLAIN QUERY PLAN {text}", values))
 
 
-@pytest.mark.parametrize("text", [*TEXTS.values(), *HISTORIES.values()], ids=[*TEXTS, *HISTORIES])
+@pytest.mark.parametrize(
+    "text", [*TEXTS.values(), *INSERTS.values(), *HISTORIES.values()], ids=[*TEXTS, *INSERTS, *HISTORIES]
+)
 def test_no_statement_reads_a_whole_table(connection: sqlite3.Connection, text: str) -> None:
     """The reference loads all rooms, agents, threads and DMs for every list, and joins memberships without an index."""
     assert not FULL_SCAN.search(query_plan(connection, text)), query_plan(connection, text)
@@ -100,6 +118,34 @@ def test_a_statement_without_an_index_would_be_noticed(connection: sqlite3.Conne
 def test_a_page_starts_at_its_cursor(connection: sqlite3.Connection, older: str, newer: str, index: str) -> None:
     assert f"{index}<?)" in query_plan(connection, older)
     assert f"{index}>?)" in query_plan(connection, newer)
+
+
+async def test_nothing_else_is_asked_of_the_database(database: SqliteDatabase) -> None:
+    """What really runs, while much is written and every list is read: a text from elsewhere would be found here."""
+    store = await sqlite_store(database, NETWORK)
+    ran: set[str] = set()
+    for connection in (database.writer, *database.readers):
+        connection.set_trace_callback(ran.add)
+    await fill(store, part=0.05)
+    await store.commit([remove_agent(agent_id(0)), remove_room(GENERAL), restore_room(GENERAL, "alpha")])
+    await store.check_writable()
+    await store.event_seq("evt_1")
+    await store.events_after((await store.event_bounds()).newest_seq // 2, 10)
+    for listing in LISTINGS:
+        await listing.read(store, PageRequest(10))
+        await listing.read(store, PageRequest(10, before=listing.cursor(30)))
+        await listing.read(store, PageRequest(10, after=listing.cursor(30)))
+    for connection in (database.writer, *database.readers):
+        connection.set_trace_callback(None)
+    # The plan of an INSERT also names what a violated foreign key would make it look for. What commits cost is counted
+    # in `tests/scale`.
+    asked = {text for text in ran if text.startswith(("SELECT", "DELETE", "UPDATE", "WITH"))}
+    rest = {text.split(" ", 1)[0] for text in ran - asked}
+    assert len(asked) > 50
+    assert rest <= {"BEGIN", "COMMIT", "ROLLBACK", "INSERT"}
+    for text in asked:
+        plan = "\n".join(detail for *_, detail in database.writer.execute(f"EXPLAIN QUERY PLAN {text}"))
+        assert not FULL_SCAN.search(plan), (text, plan)
 
 
 def test_agents_of_a_credential_and_rooms_of_a_member_have_an_index(connection: sqlite3.Connection) -> None:

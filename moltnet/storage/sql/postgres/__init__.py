@@ -1,0 +1,1 @@
+"""The store on PostgreSQL: one database, any number of servers that commit to it."""

@@ -1,0 +1,252 @@
+"""The SQL of the PostgreSQL store. A test asks PostgreSQL how it would run each text named ``SELECT_…``.
+
+A list of keys is one array, and a block of rows is one array for each column, so that one prepared statement serves any
+number of them.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import attrs
+
+from moltnet.protocol.messages import TargetKind
+from moltnet.storage.limits import POSTGRES_CLOSED_SESSION_DAYS
+from moltnet.storage.sql import rows
+from moltnet.storage.sql.postgres.database import Connection
+from moltnet.storage.sql.rows import Row
+
+CHANNEL: Final = "moltnet"
+
+_NOT_TEXT: Final = {
+    "seq": "bigint",
+    "revision": "bigint",
+    "message_count": "bigint",
+    "body": "bytea",
+    "digest": "bytea",
+    "wire": "bytea",
+}
+
+
+def _arrays(columns: Sequence[str], first: int = 1, types: Mapping[str, str] = _NOT_TEXT) -> str:
+    return ", ".join(f"${number}::{types.get(column, 'text')}[]" for number, column in enumerate(columns, start=first))
+
+
+def _insert(table: str, columns: Sequence[str], first: int = 1, types: Mapping[str, str] = _NOT_TEXT) -> str:
+    # The order of the rows is the order of the arrays: artifacts are numbered in it.
+    arrays = _arrays(columns, first, types)
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"
+
+
+@attrs.frozen
+class Insert:
+    """An INSERT of any number of rows in one step; ``on_conflict`` is its last clause."""
+
+    table: str
+    columns: Sequence[str]
+    on_conflict: str = ""
+    types: Mapping[str, str] = _NOT_TEXT
+
+    @property
+    def text(self) -> str:
+        return f"{_insert(self.table, self.columns, types=self.types)} {self.on_conflict}"
+
+    async def run(self, connection: Connection, new_rows: Iterable[Row]) -> None:
+        """Runs nothing if there are no rows."""
+        columns = list(zip(*new_rows, strict=True))
+        if columns:
+            await connection.execute(self.text, *columns)
+
+
+def _replacing(*columns: str, key: str = "id") -> str:
+    return f"ON CONFLICT ({key}) DO UPDATE SET " + ", ".join(f"{column} = excluded.{column}" for column in columns)
+
+
+# What is not replaced never changes: whose room a thread is in, when an agent was registered.
+PUT_THREADS: Final = Insert("threads", rows.THREAD_COLUMNS, _replacing("message_count", "last_message_at"))
+PUT_DIRECTS: Final = Insert("dms", rows.DIRECT_COLUMNS, _replacing("message_count", "last_message_at"))
+INSERT_PARTICIPANTS: Final = Insert("dm_participants", ("dm_id", "participant_id"))
+PUT_ROOMS: Final = Insert("rooms", rows.ROOM_COLUMNS, _replacing(*rows.ROOM_COLUMNS[1:]))
+INSERT_MEMBERS: Final = Insert("room_members", ("room_id", "member_id"))
+PUT_AGENTS: Final = Insert("agents", rows.AGENT_COLUMNS, _replacing("display_name", "credential_key", "updated_at"))
+# The digest of a session is text, unlike that of a message.
+PUT_SESSIONS: Final = Insert("sessions", rows.SESSION_COLUMNS, "ON CONFLICT (digest) DO NOTHING", types={})
+INSERT_PAIR_NETWORKS: Final = Insert("pair_networks", rows.PAIR_NETWORK_COLUMNS)
+PUT_CHANGES: Final = Insert(
+    "directory_changes", ("kind", "key", "revision"), _replacing("revision", "changed_at", key="kind, key")
+)
+DELETE_MEMBERS: Final = (
+    "DELETE FROM room_members USING unnest($1::text[], $2::text[]) AS gone (room_id, member_id) "
+    "WHERE room_members.room_id = gone.room_id AND room_members.member_id = gone.member_id"
+)
+DELETE_AGENTS: Final = "DELETE FROM agents WHERE id = ANY ($1::text[])"
+DELETE_SESSIONS: Final = "DELETE FROM sessions WHERE digest = ANY ($1::text[])"
+# The newest row stays: the next revision is counted from it.
+FORGET_CLOSED_SESSIONS: Final = (
+    "DELETE FROM directory_changes WHERE kind = 'session' "
+    f"AND changed_at < now() - interval '{POSTGRES_CLOSED_SESSION_DAYS} days' "
+    "AND NOT EXISTS (SELECT FROM sessions WHERE digest = key) "
+    "AND revision < (SELECT max(revision) FROM directory_changes)"
+)
+DELETE_EVENTS_TO: Final = "DELETE FROM events WHERE seq <= $1"
+DELETE_MESSAGES_TO: Final = "DELETE FROM messages WHERE seq <= $1"
+# Those of messages that go: `art_`, the message's id, and the number of the part. Another message's id may begin alike,
+# then more than a number follows; "`" comes after "_".
+DELETE_ARTIFACTS_TO: Final = (
+    "DELETE FROM artifacts USING messages WHERE messages.seq <= $1 "
+    "AND artifacts.id > 'art_' || messages.id || '_' AND artifacts.id < 'art_' || messages.id || '`' "
+    "AND strpos(substr(artifacts.id, length(messages.id) + 6), '_') = 0"
+)
+PUT_META: Final = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+# Events, messages and artifacts in one step, which is all that most commits write.
+WRITE_LOG: Final = (
+    f"WITH new_events AS ({_insert('events', rows.EVENT_COLUMNS)}), "
+    f"new_messages AS ({_insert('messages', rows.MESSAGE_COLUMNS, 1 + len(rows.EVENT_COLUMNS))}) "
+    f"{_insert('artifacts', rows.ARTIFACT_COLUMNS, 1 + len(rows.EVENT_COLUMNS) + len(rows.MESSAGE_COLUMNS))}"
+)
+NOTIFY_AND_COMMIT: Final = f"NOTIFY {CHANNEL}; COMMIT"
+
+
+def _columns(names: Iterable[str], table: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in names)
+
+
+_MEMBERS: Final = "ARRAY (SELECT member_id FROM room_members WHERE room_id = rooms.id)"
+_PARTICIPANTS: Final = "ARRAY (SELECT participant_id FROM dm_participants WHERE dm_id = dms.id)"
+_EVENT: Final = _columns(rows.EVENT_COLUMNS, "events")
+# No join: PostgreSQL may go through all older messages to reach those of the newest events.
+_BODY: Final = "(SELECT body FROM messages WHERE messages.seq = events.seq) AS body"
+_THREAD: Final = _columns(rows.THREAD_COLUMNS, "threads")
+_DIRECT: Final = f"{_columns(rows.DIRECT_COLUMNS, 'dms')}, {_PARTICIPANTS}"
+_ROOM: Final = f"{_columns(rows.ROOM_COLUMNS, 'rooms')}, {_MEMBERS}"
+_AGENT: Final = _columns(rows.AGENT_COLUMNS, "agents")
+_SESSION: Final = _columns(rows.SESSION_COLUMNS, "sessions")
+_PAIR_NETWORK: Final = _columns(rows.PAIR_NETWORK_COLUMNS, "pair_networks")
+
+# Where the log and the directory end.
+SELECT_POSITION: Final = (
+    "SELECT coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(revision) FROM directory_changes), 0)"
+)
+# What a batch depends on. The first is what every batch of messages needs: besides the position, which messages are
+# known (with their digests) and which rooms are live.
+SELECT_GROUND: Final = (
+    "SELECT 'position', NULL::text, NULL::bytea, "
+    "coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(revision) FROM directory_changes), 0) "
+    "UNION ALL SELECT 'message', id, digest, NULL, NULL FROM messages WHERE id = ANY ($1::text[]) "
+    "UNION ALL SELECT 'room', id, NULL, NULL, NULL FROM rooms WHERE id = ANY ($2::text[]) AND removed_at IS NULL"
+)
+SELECT_THREADS: Final = f"SELECT {_THREAD} FROM threads WHERE id = ANY ($1::text[])"
+SELECT_DIRECTS: Final = f"SELECT {_DIRECT} FROM dms WHERE id = ANY ($1::text[])"
+SELECT_ROOMS_OF: Final = "SELECT room_id FROM room_members WHERE member_id = ANY ($1::text[])"
+SELECT_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE id = ANY ($1::text[])"
+SELECT_AGENTS: Final = f"SELECT {_AGENT} FROM agents WHERE id = ANY ($1::text[])"
+SELECT_SESSIONS: Final = f"SELECT {_SESSION} FROM sessions WHERE digest = ANY ($1::text[])"
+SELECT_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks WHERE credential_key = ANY ($1::text[])"
+SELECT_OLDEST_EVENTS: Final = "SELECT seq, created_at FROM events ORDER BY seq LIMIT $1"
+SELECT_OLDEST_MESSAGES: Final = "SELECT seq, id, created_at FROM messages ORDER BY seq LIMIT $1"
+
+# The directory is loaded whole, once; later only what has changed.
+LOAD_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NULL ORDER BY id"
+LOAD_AGENTS: Final = f"SELECT {_AGENT} FROM agents ORDER BY id"
+LOAD_SESSIONS: Final = f"SELECT {_SESSION} FROM sessions"
+LOAD_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks"
+SELECT_CHANGES_AFTER: Final = "SELECT kind, key FROM directory_changes WHERE revision > $1"
+
+# The log.
+SELECT_EVENT_BOUNDS: Final = (
+    "SELECT oldest.seq, newest.seq, oldest.id, newest.id "
+    "FROM (SELECT seq, id FROM events ORDER BY seq LIMIT 1) AS oldest, "
+    "(SELECT seq, id FROM events ORDER BY seq DESC LIMIT 1) AS newest"
+)
+SELECT_EVENT_SEQ: Final = "SELECT seq FROM events WHERE id = $1"
+
+
+def _as_many_as_fit(columns: str, size: str, found: str, order: str) -> str:
+    """The rows of ``found``, up to one that lies beyond so many bytes, which is the last parameter; two at least.
+
+    The database adds the sizes up without looking at the bodies, so little more than a page leaves it.
+    """
+    parameter = int(max(re.findall(r"\$(\d)", found))) + 1
+    sized = (
+        f"SELECT *, sum({size}) OVER reading - {size} AS bytes_before, row_number() OVER reading AS number "
+        f"FROM ({found}) AS found WINDOW reading AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)"
+    )
+    return f"SELECT {columns} FROM ({sized}) AS page WHERE bytes_before <= ${parameter} OR number <= 2"
+
+
+SELECT_EVENTS_AFTER: Final = _as_many_as_fit(
+    ", ".join((*rows.EVENT_COLUMNS, "body")),
+    "octet_length(coalesce(wire, body))",
+    f"SELECT {_EVENT}, {_BODY} FROM events WHERE events.seq > $1 ORDER BY events.seq LIMIT $2",
+    "seq",
+)
+# The newest of those after a place, newest first.
+SELECT_NEWEST_EVENTS: Final = _as_many_as_fit(
+    ", ".join((*rows.EVENT_COLUMNS, "body")),
+    "octet_length(coalesce(wire, body))",
+    f"SELECT {_EVENT}, {_BODY} FROM events WHERE events.seq > $1 ORDER BY events.seq DESC LIMIT $2",
+    "seq DESC",
+)
+
+
+@attrs.frozen
+class HistoryStatements:
+    """Reading what one kind of conversation holds: the place of an item in it, and the items on either side of one."""
+
+    place: str
+    older: str
+    newer: str
+
+
+def _after(column: str, place: str, value: str = "$1") -> str:
+    """What follows ``$2`` in the part of a table where ``column`` is ``value``, in the order of an index on both.
+
+    Said with ``=``, PostgreSQL may prefer another index that is in the order of ``place`` and pass over everything that
+    is not of this part, which for a quiet room is all that the others have written.
+    """
+    return f"({column}, {place}) > ({value}, $2) AND {column} <= {value} ORDER BY {column}, {place} LIMIT $3"
+
+
+def _before(column: str, place: str, value: str = "$1") -> str:
+    """The same in the other direction."""
+    return f"({column}, {place}) < ({value}, $2) AND {column} >= {value} ORDER BY {column} DESC, {place} DESC LIMIT $3"
+
+
+def _history(table: str, place: str, column: str, kind: str = "true") -> HistoryStatements:
+    items = f"SELECT {column}, {place}, id, body FROM {table} WHERE {kind} AND"
+    fits = partial(_as_many_as_fit, "id, body", "octet_length(body)")
+    return HistoryStatements(
+        # Its id first, and nothing else: of a usual conversation all is read as quickly, of a large one it is not.
+        place=f"WITH item AS MATERIALIZED (SELECT * FROM {table} WHERE id = $2) "
+        f"SELECT {place} FROM item WHERE {kind} AND {column} = $1",
+        older=fits(f"{items} {_before(column, place)}", f"{column} DESC, {place} DESC"),
+        newer=fits(f"{items} {_after(column, place)}", f"{column}, {place}"),
+    )
+
+
+# The kind stands in the text: only so does PostgreSQL see that the kind's partial index applies.
+SELECT_HISTORY: Final[Mapping[TargetKind, HistoryStatements]] = {
+    TargetKind.ROOM: _history("messages", "seq", "room_id", "target_kind = 'room'"),
+    TargetKind.THREAD: _history("messages", "seq", "thread_id", "target_kind = 'thread'"),
+    TargetKind.DM: _history("messages", "seq", "dm_id", "target_kind = 'dm'"),
+}
+SELECT_ARTIFACTS: Final[Mapping[TargetKind, HistoryStatements]] = {
+    TargetKind.ROOM: _history("artifacts", "place", "room_id"),
+    TargetKind.THREAD: _history("artifacts", "place", "thread_id"),
+    TargetKind.DM: _history("artifacts", "place", "dm_id"),
+}
+
+# Lists by id.
+SELECT_ROOM_HAS_THREAD: Final = "SELECT 1 FROM threads WHERE room_id = $1 AND id = $2"
+SELECT_THREADS_AFTER: Final = f"SELECT {_THREAD} FROM threads WHERE {_after('room_id', 'id')}"
+SELECT_THREADS_BEFORE: Final = f"SELECT {_THREAD} FROM threads WHERE {_before('room_id', 'id')}"
+SELECT_DIRECT_EXISTS: Final = "SELECT 1 FROM dms WHERE id = $1"
+SELECT_DIRECTS_AFTER: Final = f"SELECT {_DIRECT} FROM dms WHERE id > $1 ORDER BY id LIMIT $2"
+SELECT_DIRECTS_BEFORE: Final = f"SELECT {_DIRECT} FROM dms WHERE id < $1 ORDER BY id DESC LIMIT $2"
+SELECT_PARTICIPANT_IN: Final = "SELECT 1 FROM dm_participants WHERE participant_id = ANY ($1::text[]) AND dm_id = $2"
+# The page is among the first of each participant: nobody's whole list is read.
+_OF_EACH: Final = "SELECT first.dm_id FROM unnest($1::text[]) AS wanted (id), LATERAL"
+_OF_ONE: Final = "SELECT dm_id FROM dm_participants WHERE"
+SELECT_PARTICIPANT_AFTER: Final = f"{_OF_EACH} ({_OF_ONE} {_after('participant_id', 'dm_id', 'wanted.id')}) AS first"
+SELECT_PARTICIPANT_BEFORE: Final = f"{_OF_EACH} ({_OF_ONE} {_before('participant_id', 'dm_id', 'wanted.id')}) AS first"
