@@ -63,7 +63,7 @@ _SECRET_VALUES: Final = (
     (re.compile(r"(\"(?:access_)?(?:token|password|secret|dsn)\"\s*:\s*)\"[^\"]*\"", re.IGNORECASE), rf'\1"{MASK}"'),
 )
 # Whatever one of the patterns matches holds one of these. Almost no text does, and one search is cheaper than five.
-_MAY_HOLD_A_SECRET: Final = re.compile(r"bearer|basic|magt_v1_|://|token|password|secret|dsn", re.IGNORECASE)
+_MAY_HOLD_A_SECRET: Final = re.compile(r"bearer|basic|magt_v1_|://|(?:token|password|secret|dsn)[\"=]", re.IGNORECASE)
 
 
 def get_logger(component: str) -> structlog.stdlib.BoundLogger:
@@ -119,7 +119,20 @@ def configure(*, format: LogFormat = "console", level: str = "info", stream: Tex
 
 
 class _ConfiguredHandler(logging.StreamHandler[TextIO]):
-    """The handler that `configure` owns, by type."""
+    """The handler that `configure` owns, by type. It counts what it writes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        level = record.levelname.lower()
+        _written[level if level in _written else "other"] += 1
+
+
+_written: Final = dict.fromkeys(("debug", "info", "warning", "error", "critical", "other"), 0)
+
+
+def written_lines() -> Mapping[str, int]:
+    """How many lines this process has logged, by level, since it began; `other` is for levels of libraries' own."""
+    return dict(_written)
 
 
 def mask_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -138,6 +151,8 @@ def mask_text(text: str) -> str:
 
 def _masked(key: str, value: object, depth: int = 0) -> object:
     """`value` as str, int, float, bool, None, list or dict, without secrets and within the limits."""
+    if type(value) is str and not _names_a_secret(key):  # most are, and the rest of this takes longer than the search
+        return _clipped(mask_text(value), MAX_VALUE_CHARS)
     if value is None or isinstance(value, bool):
         return value
     if _names_a_secret(key):
@@ -290,9 +305,12 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+_PLAIN_WORD: Final = re.compile(r"[^\s\"'=]+")
+
+
 def _quoted(value: object) -> str:
     """A value as it stands if it is one plain word, otherwise in quotes."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and not re.fullmatch(r"[^\s\"'=]+", text):
+    if isinstance(value, str) and not _PLAIN_WORD.fullmatch(text):
         text = json.dumps(text, ensure_ascii=False)
     return _printable(text)

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import structlog
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moltnet import log
 from tests.expected_errors import ExpectedErrors
@@ -147,10 +149,23 @@ def test_a_secret_never_becomes_part_of_a_record(caplog: pytest.LogCaptureFixtur
         ("url", "http://127.0.0.1:8787/v1/messages?limit=10"),
         ("note", "mode bearer, basics"),
         ("sender", "molt://local/agents/alpha"),
+        ("credential_id", "token:ops"),
+        ("note", "a token, a password and a secret"),
     ],
 )
 def test_what_is_no_secret_is_shown(key: str, value: object) -> None:
     assert json_of(lambda logger: logger.info("called", **{key: value}))[key] == value
+
+
+FRAGMENTS = ("token", "access_token", "password", "SECRET", "dsn", "Bearer", "basic", "magt_v1_", "://", "x")
+
+
+@given(st.lists(st.sampled_from((*FRAGMENTS, *'=": @\n')), max_size=12).map("".join))
+def test_the_quick_look_for_secrets_overlooks_none(text: str) -> None:
+    thorough = text
+    for pattern, replacement in log._SECRET_VALUES:
+        thorough = pattern.sub(replacement, thorough)
+    assert log.mask_text(text) == thorough
 
 
 def test_the_event_text_and_the_exception_are_masked_too() -> None:
