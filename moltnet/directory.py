@@ -7,13 +7,13 @@ are too many for memory and stay in the store.
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 
 from moltnet.protocol.identity import agent_fqid, parse_address
 from moltnet.protocol.ids import AgentId, NetworkId, RoomId
-from moltnet.protocol.rooms import Room
+from moltnet.protocol.rooms import Room, Visibility
 from moltnet.storage.records import DirectoryContents, PairNetwork, StoredAgent, StoredRoom, StoredSession
 
 Key = TypeVar("Key", bound=str)
@@ -25,11 +25,14 @@ class Directory:
 
     network_id: NetworkId
     _rooms: dict[RoomId, Room] = attrs.field(init=False, factory=dict)
-    _room_ids: list[RoomId] = attrs.field(init=False, factory=list)
+    _room_ids: "_Roll[RoomId]" = attrs.field(init=False, factory=lambda: _Roll[RoomId]())
+    _public_room_ids: "_Roll[RoomId]" = attrs.field(init=False, factory=lambda: _Roll[RoomId]())
     _members: dict[RoomId, frozenset[str]] = attrs.field(init=False, factory=dict)
     _rooms_of: dict[str, set[RoomId]] = attrs.field(init=False, factory=dict)
     _agents: dict[AgentId, StoredAgent] = attrs.field(init=False, factory=dict)
     _agents_of: dict[str, set[AgentId]] = attrs.field(init=False, factory=dict)
+    _known_ids: "_Roll[str]" = attrs.field(init=False, factory=lambda: _Roll[str]())
+    _publicly_known_ids: "_Roll[str]" = attrs.field(init=False, factory=lambda: _Roll[str]())
     _sessions: dict[str, StoredSession] = attrs.field(init=False, factory=dict)
     _pair_networks: dict[str, NetworkId] = attrs.field(init=False, factory=dict)
 
@@ -81,28 +84,43 @@ class Directory:
     def room(self, room_id: str) -> Room | None:
         return self._rooms.get(RoomId(room_id))
 
-    def rooms(self) -> Iterator[Room]:
-        """All rooms by id."""
-        return (self._rooms[room_id] for room_id in self._room_ids)
+    def room_ids(self) -> Sequence[RoomId]:
+        """The ids of all rooms, in order. Not a copy: the next commit changes it."""
+        return self._room_ids.keys
+
+    def public_room_ids(self) -> Sequence[RoomId]:
+        """The same of public rooms only."""
+        return self._public_room_ids.keys
 
     def is_member(self, room_id: str, fqid: str) -> bool:
         """Whether an agent, named by its FQID, is a member. A bare member id is a local agent and nobody else."""
-        return fqid in self._members.get(RoomId(room_id), frozenset())
+        return fqid in self.members(room_id)
 
     def rooms_of(self, fqid: str) -> Sequence[RoomId]:
         """The rooms that an agent is a member of, by id."""
         return sorted(self._rooms_of.get(fqid, ()))
 
-    def member_fqids(self) -> Iterable[str]:
-        """Everybody who is a member of some room."""
-        return self._rooms_of.keys()
+    def members(self, room_id: str) -> frozenset[str]:
+        """The members of a room, as FQIDs."""
+        return self._members.get(RoomId(room_id), frozenset())
 
     def agent(self, agent_id: str) -> StoredAgent | None:
         return self._agents.get(AgentId(agent_id))
 
-    def agents(self) -> Iterable[StoredAgent]:
-        """All registered agents, in no order."""
-        return self._agents.values()
+    def known_ids(self) -> Sequence[str]:
+        """Every registered agent and every member of a room, each once and as a list of members names it, in order.
+
+        Not a copy: the next commit changes it.
+        """
+        return self._known_ids.keys
+
+    def publicly_known_ids(self) -> Sequence[str]:
+        """The same of members of public rooms only."""
+        return self._publicly_known_ids.keys
+
+    def is_known(self, fqid: str) -> bool:
+        """Whether an agent is registered, or a member of some room."""
+        return self._id_of(fqid) in self._known_ids
 
     def agents_of(self, credential_key: str) -> frozenset[AgentId]:
         """The agents that a credential owns."""
@@ -113,34 +131,85 @@ class Directory:
         return agent_fqid(self.network_id, agent_id)
 
     def _put_room(self, room: Room) -> None:
-        before = self._members.get(room.id, frozenset())
-        members = frozenset(parse_address(member, self.network_id).fqid for member in room.members)
-        if room.id not in self._rooms:
-            insort(self._room_ids, room.id)
+        before, before_in_public = self.members(room.id), self._members_in_public(room.id)
         self._rooms[room.id] = room
-        self._members[room.id] = members
-        for fqid in members - before:
-            self._rooms_of.setdefault(fqid, set()).add(room.id)
-        for fqid in before - members:
-            _discard(self._rooms_of, fqid, room.id)
+        self._members[room.id] = frozenset(parse_address(member, self.network_id).fqid for member in room.members)
+        self._tell_indexes(room.id, before, before_in_public)
 
     def _drop_room(self, room_id: RoomId) -> None:
+        before, before_in_public = self.members(room_id), self._members_in_public(room_id)
         if self._rooms.pop(room_id, None) is not None:
-            self._room_ids.remove(room_id)
-            for fqid in self._members.pop(room_id):
-                _discard(self._rooms_of, fqid, room_id)
+            del self._members[room_id]
+            self._tell_indexes(room_id, before, before_in_public)
+
+    def _tell_indexes(self, room_id: RoomId, before: frozenset[str], before_in_public: frozenset[str]) -> None:
+        """A room was put or dropped that had these members before; in public only if the room was public."""
+        members, room = self.members(room_id), self._rooms.get(room_id)
+        self._room_ids.set(room_id, is_in=room is not None)
+        self._public_room_ids.set(room_id, is_in=room is not None and room.visibility is Visibility.PUBLIC)
+        for fqid in members - before:
+            self._rooms_of.setdefault(fqid, set()).add(room_id)
+        for fqid in before - members:
+            _discard(self._rooms_of, fqid, room_id)
+        for index, old, new in (
+            (self._known_ids, before, members),
+            (self._publicly_known_ids, before_in_public, self._members_in_public(room_id)),
+        ):
+            for fqid in new - old:
+                index.add_reason(self._id_of(fqid))
+            for fqid in old - new:
+                index.drop_reason(self._id_of(fqid))
+
+    def _members_in_public(self, room_id: RoomId) -> frozenset[str]:
+        room = self._rooms.get(room_id)
+        return self.members(room_id) if room is not None and room.visibility is Visibility.PUBLIC else frozenset()
+
+    def _id_of(self, fqid: str) -> str:
+        return parse_address(fqid, self.network_id).local_or_scoped(self.network_id)
 
     def _drop_agent(self, agent_id: AgentId) -> None:
         agent = self._agents.pop(agent_id, None)
         if agent is not None:
             _discard(self._agents_of, agent.credential_key, agent_id)
+            self._known_ids.drop_reason(agent_id)
 
     def _put_agent(self, agent: StoredAgent) -> None:
         before = self._agents.get(agent.id)
+        if before is None:
+            self._known_ids.add_reason(agent.id)
         if before is not None and before.credential_key != agent.credential_key:
             _discard(self._agents_of, before.credential_key, agent.id)
         self._agents[agent.id] = agent
         self._agents_of.setdefault(agent.credential_key, set()).add(agent.id)
+
+
+@attrs.define(eq=False)
+class _Roll(Generic[Key]):
+    """Sorted keys, each of them there as long as there is a reason for it; the reasons are counted."""
+
+    keys: list[Key] = attrs.field(init=False, factory=list)
+    _reasons: dict[Key, int] = attrs.field(init=False, factory=dict)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._reasons
+
+    def add_reason(self, key: Key) -> None:
+        if key not in self._reasons:
+            insort(self.keys, key)
+        self._reasons[key] = self._reasons.get(key, 0) + 1
+
+    def drop_reason(self, key: Key) -> None:
+        self._reasons[key] -= 1
+        if not self._reasons[key]:
+            del self._reasons[key]
+            del self.keys[bisect_left(self.keys, key)]
+
+    def set(self, key: Key, *, is_in: bool) -> None:
+        """For keys with at most one reason."""
+        if is_in and key not in self:
+            self.add_reason(key)
+        elif not is_in and key in self:
+            self.drop_reason(key)
 
 
 def _discard(index: dict[str, set[Key]], key: str, item: Key) -> None:
@@ -150,14 +219,9 @@ def _discard(index: dict[str, set[Key]], key: str, item: Key) -> None:
         del index[key]
 
 
-def key_window(keys: Sequence[Key], *, before: str, after: str, limit: int) -> tuple[Sequence[Key], bool]:
-    """A page of sorted keys, and whether more follow in the direction of reading (design §3.13).
-
-    The keys after ``after``, else the last ones before ``before``, else the first ones.
-    """
+def keys_beyond(keys: Sequence[Key], before: str = "", after: str = "") -> Iterator[Key]:
+    """Sorted keys in the direction of reading: those after ``after``, backwards those before ``before``, or all."""
     if before:
-        end = bisect_left(keys, before)
-        start = max(0, end - limit)
-        return keys[start:end], start > 0
+        return (keys[place] for place in range(bisect_left(keys, before) - 1, -1, -1))
     start = bisect_right(keys, after) if after else 0
-    return keys[start : start + limit], start + limit < len(keys)
+    return (keys[place] for place in range(start, len(keys)))

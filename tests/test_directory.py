@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moltnet.directory import Directory, key_window
+from moltnet.directory import Directory, keys_beyond
 from moltnet.protocol.identity import agent_fqid
 from moltnet.protocol.ids import AgentId, NetworkId
 from moltnet.protocol.times import Timestamp
@@ -13,7 +13,9 @@ from moltnet.storage.records import PairNetwork, StoredSession
 from tests.fakes.credentials import directory_of, stored_agent, stored_room
 from tests.fakes.network import NETWORK, room
 
-ALPHA, REMOTE_ALPHA = agent_fqid(NETWORK, "alpha"), agent_fqid("net_b", "alpha")
+ALPHA, BETA, REMOTE_ALPHA = (
+    agent_fqid(*names) for names in ((NETWORK, "alpha"), (NETWORK, "beta"), ("net_b", "alpha"))
+)
 
 
 def test_a_bare_member_is_a_local_agent_and_nobody_else() -> None:
@@ -29,12 +31,12 @@ def test_a_remote_member_is_known_in_any_spelling(spelling: str) -> None:
     directory = directory_of([room("r", spelling)])
     assert directory.is_member("r", REMOTE_ALPHA)
     assert not directory.is_member("r", ALPHA)
-    assert list(directory.member_fqids()) == [REMOTE_ALPHA]
+    assert list(directory.known_ids()) == ["net_b:alpha"]
 
 
 def test_rooms_come_by_id_and_of_a_member_too() -> None:
     directory = directory_of([room("c", "alpha"), room("a", "alpha"), room("b", "beta")])
-    assert [each.id for each in directory.rooms()] == ["a", "b", "c"]
+    assert directory.room_ids() == ["a", "b", "c"]
     assert directory.rooms_of(ALPHA) == ["a", "c"]
     assert directory.rooms_of(REMOTE_ALPHA) == []
 
@@ -52,12 +54,12 @@ def test_a_removed_room_and_agent_are_gone_from_every_index() -> None:
     removed = attrs.evolve(stored_room(room("b")), removed_at=Timestamp("2026-01-02T03:04:05Z"))
     for _ in range(2):
         directory.apply([removed], [], [AgentId("alpha"), AgentId("nobody")])
-        assert [each.id for each in directory.rooms()] == ["a"]
+        assert directory.room_ids() == ["a"]
         assert directory.rooms_of(ALPHA) == ["a"]
-        assert list(directory.member_fqids()) == [ALPHA]
+        assert directory.known_ids() == ["alpha"]
         assert (directory.agent("alpha"), directory.agents_of("key")) == (None, frozenset())
     directory.apply([stored_room(room("b", "beta"))], [stored_agent("alpha", "key:new")], [AgentId("alpha")])
-    assert [each.id for each in directory.rooms()] == ["a", "b"]
+    assert directory.room_ids() == ["a", "b"]
     assert directory.agents_of("key:new") == {"alpha"}
 
 
@@ -71,33 +73,41 @@ def test_after_any_changes_it_is_as_if_it_had_been_loaded_so(changes: Sequence[t
     for room_id, room_members in changes:
         changed.apply([stored_room(room(room_id, *room_members))], [])
     loaded = directory_of([room(room_id, *room_members) for room_id, room_members in dict(changes).items()])
-    assert list(changed.rooms()) == list(loaded.rooms())
-    assert set(changed.member_fqids()) == set(loaded.member_fqids())
-    for fqid in loaded.member_fqids():
+    assert changed.room_ids() == loaded.room_ids()
+    assert changed.known_ids() == loaded.known_ids()
+    for fqid in (ALPHA, BETA, REMOTE_ALPHA):
         assert changed.rooms_of(fqid) == loaded.rooms_of(fqid)
+        assert changed.is_known(fqid) == loaded.is_known(fqid)
 
 
 KEYS = ["a", "c", "e", "g"]
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "limit", "expected", "has_more"),
+    ("before", "after", "expected"),
     [
-        ("", "", 2, ["a", "c"], True),
-        ("", "", 4, KEYS, False),
-        ("", "", 9, KEYS, False),
-        ("", "c", 1, ["e"], True),
-        ("", "c", 2, ["e", "g"], False),
-        ("", "d", 9, ["e", "g"], False),
-        ("", "g", 9, [], False),
-        ("g", "", 2, ["c", "e"], True),
-        ("g", "", 3, ["a", "c", "e"], False),
-        ("a", "", 9, [], False),
-        ("d", "", 1, ["c"], True),
+        ("", "", KEYS),
+        ("", "c", ["e", "g"]),
+        ("", "d", ["e", "g"]),
+        ("", "g", []),
+        ("g", "", ["e", "c", "a"]),
+        ("d", "", ["c", "a"]),
+        ("a", "", []),
     ],
 )
-def test_a_window_of_keys(before: str, after: str, limit: int, expected: list[str], has_more: bool) -> None:
-    assert key_window(KEYS, before=before, after=after, limit=limit) == (expected, has_more)
+def test_keys_are_walked_in_the_direction_of_reading(before: str, after: str, expected: list[str]) -> None:
+    assert list(keys_beyond(KEYS, before, after)) == expected
+
+
+def test_everybody_is_known_once_however_often_and_as_long_as_there_is_a_reason() -> None:
+    directory = directory_of([room("a", "alpha", "net_b:gamma"), room("b", "alpha")], {"alpha": "key", "delta": "key"})
+    assert directory.known_ids() == ["alpha", "delta", "net_b:gamma"]
+    directory.apply([stored_room(room("a"))], [], [AgentId("alpha")])
+    assert directory.known_ids() == ["alpha", "delta"]
+    directory.apply([stored_room(room("b"))], [])
+    assert directory.known_ids() == ["delta"]
+    directory.apply([], [], [AgentId("delta")])
+    assert directory.known_ids() == []
 
 
 def test_sessions_and_pair_networks_come_with_commits() -> None:

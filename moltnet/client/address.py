@@ -1,5 +1,6 @@
 """Where a server is: its base URL, taken apart once."""
 
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,6 +24,14 @@ class ServerAddress:
     @property
     def is_tls(self) -> bool:
         return self.scheme == "https"
+
+    @property
+    def is_this_host(self) -> bool:
+        """Whether it is on the loopback interface, by name or number."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def authority(self) -> str:

@@ -1,9 +1,11 @@
 """Typed calls to one server: a method per route of the HTTP API, values of ``moltnet.protocol`` in and out.
 
 Every call may raise ``ServerUnreachable``, ``ServerMisbehaved`` and ``ServerAnswered`` (``moltnet.client.errors``)
-and has no deadline of its own: wrap it in ``trio.fail_after``. Only ``send`` repeats itself; see there.
+and has no deadline of its own: wrap it in ``trio.fail_after``. A call that was refused because there are too many (429)
+waits as long as the server says and asks again, if there is time for it; only ``send`` repeats itself otherwise.
 """
 
+import itertools
 import os
 import re
 import ssl
@@ -30,9 +32,10 @@ from moltnet.client.limits import (
     SEND_RETRY_CAP_SECONDS,
     SEND_TRY_SECONDS,
 )
-from moltnet.protocol.administration import ApplyRequest, ApplyResult, RemoveResult
+from moltnet.protocol.administration import ApplyRequest, ApplyResult, ReloadResult, RemoveResult
 from moltnet.protocol.agents import AgentRegistration, AgentSummary, RegisterAgentRequest
 from moltnet.protocol.codec import encode
+from moltnet.protocol.credentials import AgentCredential, CredentialPage
 from moltnet.protocol.ids import new_message_id
 from moltnet.protocol.limits import MAX_BODY_BYTES
 from moltnet.protocol.messages import MessageAccepted, SendMessageRequest, Target, TargetKind
@@ -59,6 +62,7 @@ from moltnet.protocol.rooms import (
 T = TypeVar("T")
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+TOO_MANY_REQUESTS: Final = 429
 _JSON: Final = (("Content-Type", "application/json"),)
 FIRST_PAGE: Final = PageRequest()
 
@@ -163,6 +167,25 @@ class MoltnetClient:
         """Needs ``admin``. Its token dies, its memberships end, its messages stay."""
         return await self._call("DELETE", f"/v1/agents/{_quoted(agent_id)}", RemoveResult)
 
+    async def credentials(self, page: PageRequest = FIRST_PAGE) -> CredentialPage:
+        """A page of what agents are held by, by id: all of them with ``admin``, its own with an agent's token."""
+        return await self._get("/v1/credentials", CredentialPage, page)
+
+    async def replace_agent_token(self, agent_id: str) -> AgentRegistration:
+        """With ``admin`` or the agent's own token. The new ``agent_token`` comes once; the old one has stopped.
+
+        Not repeated after a loss: the next one would be another token.
+        """
+        return await self._call("POST", f"/v1/agents/{_quoted(agent_id)}/token", AgentRegistration)
+
+    async def revoke_agent_token(self, agent_id: str) -> AgentCredential:
+        """With ``admin`` or the agent's own token. Nobody holds the agent then, until its token is replaced."""
+        return await self._call("DELETE", f"/v1/agents/{_quoted(agent_id)}/token", AgentCredential)
+
+    async def reload(self) -> ReloadResult:
+        """Needs ``admin``. Let the server take over its changed config file: all of it, or nothing."""
+        return await self._call("POST", "/v1/admin/reload", ReloadResult)
+
     async def apply(self, wanted: ApplyRequest) -> ApplyResult:
         """Needs ``admin``. Make rooms and agents what is said: all of it, or nothing."""
         return await self._call("POST", "/v1/apply", ApplyResult, encode(wanted))
@@ -197,7 +220,7 @@ class MoltnetClient:
 
     async def _try_send(self, body: bytes) -> MessageAccepted:
         with trio.move_on_after(SEND_TRY_SECONDS) as trying:
-            accepted = await self._call("POST", "/v1/messages", MessageAccepted, body)
+            accepted = await self._ask("POST", "/v1/messages", MessageAccepted, body)
         if trying.cancelled_caught:
             reason = f"no answer within {SEND_TRY_SECONDS:g} s"
             raise ServerUnreachable(str(self.server), reason, request_sent=True)
@@ -231,6 +254,18 @@ class MoltnetClient:
         return await self._call("GET", f"{path}{joint}{urlencode(query)}" if query else path, kind)
 
     async def _call(self, method: str, path: str, kind: type[T], body: bytes = b"") -> T:
+        """Ask, and again when the server says 429 and when to come back: it has done nothing yet."""
+        for tried in itertools.count(1):
+            try:
+                return await self._ask(method, path, kind, body)
+            except ServerAnswered as error:
+                wait_seconds = error.retry_after_seconds
+                if error.status != TOO_MANY_REQUESTS or wait_seconds is None or not _has_time(tried, wait_seconds):
+                    raise
+            await trio.sleep(wait_seconds)
+        raise AssertionError("the tries have no end")
+
+    async def _ask(self, method: str, path: str, kind: type[T], body: bytes = b"") -> T:
         answer = await self._http.exchange(Request(method, path, _JSON if body else (), body))
         return read_answer(str(self.server), answer, kind)
 
@@ -253,7 +288,7 @@ async def open_client(
         BadToken: the token can't be sent in a header.
     """
     server = parse_server_address(base_url)
-    headers = {"User-Agent": f"moltnet/{__version__}", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": f"moltnet/{__version__}"}
     if token is not None:
         # Checked here, because the HTTP library would name the value in its error.
         if not _TOKEN.fullmatch(token):

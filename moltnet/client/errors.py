@@ -10,7 +10,7 @@ from typing import Final
 from moltnet.client.limits import MAX_ERROR_TEXT_CHARACTERS
 
 # The request may be repeated as it is, later: it was too much, too early, or the server was unwell.
-_WORTH_REPEATING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_WORTH_REPEATING: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
 
 
 def one_line(text: str) -> str:

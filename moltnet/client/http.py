@@ -1,8 +1,8 @@
 """HTTP exchanges with one server: which connection carries a request, and what is kept for the next one.
 
 Deadlines belong to the caller: wrap a call in ``trio.fail_after``. Redirects are never followed, so a credential goes
-to the server that it was given for and to no other; content codings are not asked for. What the answers mean is
-``api``.
+to the server that it was given for and to no other. Compressed answers are asked for over a network, not on the same
+host, where they only cost time. What the answers mean is ``api``.
 """
 
 import ssl
@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from moltnet.client.address import ServerAddress
+from moltnet.client.codings import GZIP, IDENTITY, BadCompression, gunzip
 from moltnet.client.connection import Connection, Head
 from moltnet.client.dialing import dial
 from moltnet.client.errors import AnswerTooLarge, ServerMisbehaved, ServerUnreachable
@@ -99,7 +100,7 @@ class HttpClient:
         """Send ``request`` on a connection of its own and wait for the answer's head. Raises as ``exchange`` does."""
         connection = await self._connect()
         try:
-            return OpenAnswer(await self._send(connection, request), connection)
+            return OpenAnswer(await self._send(connection, request, IDENTITY), connection)
         except BaseException:
             await connection.aclose()
             raise
@@ -112,10 +113,10 @@ class HttpClient:
     async def _exchange_on(self, connection: Connection, request: Request, max_bytes: int) -> Answer:
         kept = False
         try:
-            head = await self._send(connection, request)
+            head = await self._send(connection, request, IDENTITY if self.server.is_this_host else GZIP)
             if (announced := head.header("content-length")).isdigit() and int(announced) > max_bytes:
                 raise AnswerTooLarge(connection.server, max_bytes)
-            answer = Answer(head, await connection.receive_body(max_bytes))
+            answer = Answer(head, self._plain(head, await connection.receive_body(max_bytes), max_bytes))
             if connection.prepare_next():
                 self._idle.append((trio.current_time(), connection))
                 kept = True
@@ -124,9 +125,9 @@ class HttpClient:
             if not kept:
                 await connection.aclose()
 
-    async def _send(self, connection: Connection, request: Request) -> Head:
+    async def _send(self, connection: Connection, request: Request, coding: str) -> Head:
         target = f"{self.server.prefix}{request.path}"
-        headers = [("Host", self.server.authority), *self._headers, *request.headers]
+        headers = [("Host", self.server.authority), ("Accept-Encoding", coding), *self._headers, *request.headers]
         if self._proxy is not None and not self.server.is_tls:
             target = f"{self.server.scheme}://{self.server.authority}{target}"
             if self._proxy.authorization:
@@ -135,10 +136,20 @@ class HttpClient:
             headers.append(("Content-Length", str(len(request.body))))
         await connection.send_request(request.method, target, headers, request.body)
         head = await connection.receive_head()
-        coding = head.header("content-encoding")
-        if coding not in ("", "identity"):
+        if head.header("content-encoding").lower() not in ("", IDENTITY, coding):
             raise ServerMisbehaved(connection.server, "sent a compressed answer that was not asked for")
         return head
+
+    def _plain(self, head: Head, body: bytes, max_bytes: int) -> bytes:
+        if head.header("content-encoding").lower() != GZIP or not body:
+            return body
+        try:
+            plain = gunzip(body, max_bytes)
+        except BadCompression as error:
+            raise ServerMisbehaved(str(self.server), f"sent a compressed answer that can't be read: {error}") from error
+        if len(plain) > max_bytes:
+            raise AnswerTooLarge(str(self.server), max_bytes)
+        return plain
 
     async def _connect(self) -> Connection:
         stream, socket = await dial(self.server, proxy=self._proxy, tls=self._tls)

@@ -37,7 +37,7 @@ def find_proxy(server: ServerAddress, environ: Mapping[str, str]) -> Proxy | Non
     Raises:
         BadServerAddress: the variable that applies does not hold an ``http://`` URL.
     """
-    if _is_loopback(server.host) or _is_exempt(server, _setting(environ, "no_proxy")):
+    if server.is_this_host or _is_exempt(server, _setting(environ, "no_proxy")):
         return None
     name = f"{server.scheme}_proxy"
     text = _setting(environ, name)
@@ -64,11 +64,6 @@ def _setting(environ: Mapping[str, str], name: str) -> str:
     if not text and not (name == "http_proxy" and "REQUEST_METHOD" in environ):
         text = environ.get(name.upper(), "")
     return text.strip()
-
-
-def _is_loopback(host: str) -> bool:
-    address = _ip(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def _is_exempt(server: ServerAddress, no_proxy: str) -> bool:

@@ -4,8 +4,9 @@ import attrs
 
 from moltnet.core.access import Viewer
 from moltnet.core.errors import Invalid, NotFound
-from moltnet.core.history import bad_cursor, readable_direct, readable_thread, stored_page_json
+from moltnet.core.history import readable_direct, readable_thread
 from moltnet.core.network import NetworkContext
+from moltnet.core.pages import stored_page_json, unknown_cursor
 from moltnet.core.rooms import readable_room
 from moltnet.protocol.codec import Problem
 from moltnet.protocol.ids import DirectId, RoomId, ThreadId
@@ -43,8 +44,8 @@ async def list_artifacts(context: NetworkContext, wanted: ArtifactFilter, viewer
         history = History(TargetKind.THREAD, ThreadId(thread.id))
     try:
         found = await _page(context, history, page)
-    except UnknownCursor as error:
-        raise bad_cursor(error, page) from None
+    except UnknownCursor:
+        raise unknown_cursor(page) from None
     return stored_page_json("artifacts", found, page)
 
 

@@ -43,6 +43,17 @@ class TooLarge(Refused):
     pass
 
 
+class RateLimited(Refused):
+    """The caller asks too often, or holds too much open at once; ``code`` says which.
+
+    ``retry_after_seconds`` is when another try makes sense.
+    """
+
+    def __init__(self, message: str, *, retry_after_seconds: float, code: ErrorCode = ErrorCode.RATE_LIMITED) -> None:
+        super().__init__(code, message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Invalid(Refused):
     """The request makes no sense. ``problems`` names every field that is wrong."""
 

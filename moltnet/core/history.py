@@ -1,19 +1,17 @@
 """Reading conversations: pages of messages, and what is known of a thread or a direct conversation."""
 
-from collections.abc import Sequence
-
 from moltnet.core.access import Viewer, can_read_direct
-from moltnet.core.errors import Forbidden, Invalid, NotFound
+from moltnet.core.errors import Forbidden, NotFound
 from moltnet.core.network import NetworkContext
-from moltnet.core.rooms import page_info, readable_room
-from moltnet.protocol.codec import Problem, encode
+from moltnet.core.pages import id_page_json, stored_page_json, unknown_cursor
+from moltnet.core.rooms import readable_room
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import parse_address
 from moltnet.protocol.ids import DirectId, RoomId, ThreadId
 from moltnet.protocol.messages import TargetKind
-from moltnet.protocol.pages import DirectPage, PageInfo, PageRequest, ThreadPage
+from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.rooms import DirectConversation, Thread
-from moltnet.storage.records import History, StoredPage
+from moltnet.storage.records import History
 from moltnet.storage.store import UnknownCursor
 
 
@@ -41,13 +39,14 @@ async def readable_thread(context: NetworkContext, thread_id: str, viewer: Viewe
     return thread
 
 
-async def list_threads(context: NetworkContext, room_id: str, viewer: Viewer, page: PageRequest) -> ThreadPage:
+async def list_threads(context: NetworkContext, room_id: str, viewer: Viewer, page: PageRequest) -> bytes:
+    """A page of a room's threads, by id, as JSON."""
     room = readable_room(context, room_id, viewer)
     try:
         threads, has_more = await context.store.threads(RoomId(room.id), page)
-    except UnknownCursor as error:
-        raise bad_cursor(error, page) from None
-    return ThreadPage(tuple(threads), _id_page_info(threads, page, has_more=has_more))
+    except UnknownCursor:
+        raise unknown_cursor(page) from None
+    return id_page_json("threads", threads[::-1] if page.before else threads, page, more_follow=has_more)
 
 
 async def readable_direct(context: NetworkContext, direct_id: str, viewer: Viewer) -> DirectConversation:
@@ -61,15 +60,15 @@ async def readable_direct(context: NetworkContext, direct_id: str, viewer: Viewe
     raise NotFound(ErrorCode.UNKNOWN_DIRECT_CONVERSATION, f'unknown direct conversation "{direct_id}"')
 
 
-async def list_directs(context: NetworkContext, viewer: Viewer, page: PageRequest) -> DirectPage:
-    """Direct conversations that the viewer takes part in, or all of them if it observes."""
+async def list_directs(context: NetworkContext, viewer: Viewer, page: PageRequest) -> bytes:
+    """A page of the direct conversations that the viewer takes part in, or of all if it observes; by id, as JSON."""
     _require_directs(context)
     own = [parse_address(fqid, context.id).local_or_scoped(context.id) for fqid in sorted(viewer.agents)]
     try:
         directs, has_more = await context.store.directs(page, None if viewer.all_conversations else own)
-    except UnknownCursor as error:
-        raise bad_cursor(error, page) from None
-    return DirectPage(tuple(directs), _id_page_info(directs, page, has_more=has_more))
+    except UnknownCursor:
+        raise unknown_cursor(page) from None
+    return id_page_json("dms", directs[::-1] if page.before else directs, page, more_follow=has_more)
 
 
 def _require_directs(context: NetworkContext) -> None:
@@ -80,27 +79,6 @@ def _require_directs(context: NetworkContext) -> None:
 async def _messages(context: NetworkContext, history: History, page: PageRequest) -> bytes:
     try:
         found = await context.store.message_page(history, page)
-    except UnknownCursor as error:
-        raise bad_cursor(error, page) from None
+    except UnknownCursor:
+        raise unknown_cursor(page) from None
     return stored_page_json("messages", found, page)
-
-
-def stored_page_json(name: str, found: StoredPage, page: PageRequest) -> bytes:
-    """The page as JSON, around items that are served as they were stored."""
-    if page.after:
-        info = PageInfo(found.has_more, next_after=found.last_id if found.has_more else "")
-    else:
-        info = PageInfo(found.has_more, next_before=found.first_id if found.has_more else "")
-    return f'{{"{name}":['.encode() + b",".join(found.items) + b'],"page":' + encode(info) + b"}"
-
-
-def _id_page_info(items: Sequence[Thread | DirectConversation], page: PageRequest, *, has_more: bool) -> PageInfo:
-    first, last = (items[0].id, items[-1].id) if items else ("", "")
-    return page_info(first, last, page, has_more=has_more)
-
-
-def bad_cursor(error: UnknownCursor, page: PageRequest) -> Invalid:
-    """The refusal of a cursor that the store does not know in this list."""
-    name = "before" if page.before else "after"
-    message = f'{name}: "{error.cursor}" is not part of this list'
-    return Invalid(message, [Problem(f"$.{name}", "is not part of this list")], ErrorCode.INVALID_CURSOR)

@@ -4,18 +4,18 @@ from typing import NoReturn
 
 from moltnet.core.errors import NotFound, Unreachable
 from moltnet.core.network import NetworkContext
-from moltnet.core.rooms import page_info
-from moltnet.directory import key_window
+from moltnet.core.pages import id_page_json, merged_keys, unknown_cursor
 from moltnet.protocol.errors import ErrorCode
-from moltnet.protocol.pages import PageRequest, PairingPage
+from moltnet.protocol.pages import PageRequest
 
 
-def list_pairings(context: NetworkContext, page: PageRequest) -> PairingPage:
-    """Pairings by id."""
+def list_pairings(context: NetworkContext, page: PageRequest) -> bytes:
+    """A page of pairings, by id, as JSON. Raises ``Invalid`` for a foreign cursor."""
     by_id = {pairing.id: pairing for pairing in context.pairings}
-    ids, has_more = key_window(list(by_id), before=page.before, after=page.after, limit=page.limit)
-    pairings = tuple(by_id[id] for id in ids)
-    return PairingPage(pairings, page_info(ids[0] if ids else "", ids[-1] if ids else "", page, has_more=has_more))
+    cursor = page.before or page.after
+    if cursor and cursor not in by_id:
+        raise unknown_cursor(page)
+    return id_page_json("pairings", (by_id[id] for id in merged_keys(list(by_id), page=page)), page)
 
 
 def refuse_remote(context: NetworkContext, pairing_id: str) -> NoReturn:

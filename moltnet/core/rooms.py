@@ -1,17 +1,21 @@
 """Use cases of rooms: create, change members, remove and restore, list, look at one."""
 
+from collections.abc import Iterator, Sequence
+from typing import Final
+
 import attrs
 
 from moltnet.auth.claims import Claims
 from moltnet.core.access import Viewer, can_read_room, room_access
 from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound
 from moltnet.core.network import NetworkContext
-from moltnet.directory import key_window
+from moltnet.core.pages import id_page_json, merged_keys, unknown_cursor
+from moltnet.directory import Directory
 from moltnet.protocol.codec import Problem
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import room_fqid
-from moltnet.protocol.ids import NetworkId, RoomId, id_problem
-from moltnet.protocol.pages import PageInfo, PageRequest, RoomPage
+from moltnet.protocol.ids import NetworkId, RoomId, id_problem, is_id
+from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.rooms import (
     CreateRoomRequest,
     RestoreRoomRequest,
@@ -32,6 +36,8 @@ from moltnet.storage.commands import (
     RoomTaken,
     UpdateMembers,
 )
+
+FIRST_PAGE: Final = PageRequest()
 
 
 def room_from(request: CreateRoomRequest, network_id: NetworkId, created_at: Timestamp) -> Room:
@@ -85,6 +91,7 @@ async def restore_room(context: NetworkContext, room_id: str, request: RestoreRo
     problems = list(member_list_problems(request.members, "$.members"))
     if problems:
         raise Invalid.from_problems(problems)
+    _check_could_exist(room_id)
     outcome = await context.journal.commit(RestoreRoom(RoomId(room_id), request.members, context.now()))
     match outcome:
         case RoomMissing():
@@ -104,12 +111,19 @@ async def update_members(context: NetworkContext, room_id: str, request: UpdateR
     ]
     if problems:
         raise Invalid.from_problems(problems)
+    _check_could_exist(room_id)
     outcome = await context.journal.commit(
         UpdateMembers(RoomId(room_id), add=request.add, remove=request.remove, at=context.now())
     )
     if isinstance(outcome, RoomMissing):
         raise NotFound(ErrorCode.UNKNOWN_ROOM, f'unknown room "{room_id}"')
     return outcome.room
+
+
+def _check_could_exist(room_id: str) -> None:
+    """No room has what is no id, and not every store takes it: PostgreSQL's text holds no NUL. Raises ``NotFound``."""
+    if not is_id(room_id):
+        raise NotFound(ErrorCode.UNKNOWN_ROOM, f'unknown room "{room_id}"')
 
 
 def readable_room(context: NetworkContext, room_id: str, viewer: Viewer) -> Room:
@@ -127,16 +141,31 @@ def with_access(context: NetworkContext, room: Room, claims: Claims, viewer: Vie
     return attrs.evolve(room, access=room_access(claims, viewer, room, context.policy, context.directory))
 
 
-def list_rooms(context: NetworkContext, claims: Claims, viewer: Viewer, page: PageRequest) -> RoomPage:
-    """Readable rooms by id."""
-    readable = {room.id: room for room in context.directory.rooms() if can_read_room(viewer, room, context.directory)}
-    ids, has_more = key_window(list(readable), before=page.before, after=page.after, limit=page.limit)
-    rooms = tuple(with_access(context, readable[room_id], claims, viewer) for room_id in ids)
-    return RoomPage(rooms, page_info(ids[0] if ids else "", ids[-1] if ids else "", page, has_more=has_more))
+def readable_rooms(context: NetworkContext, viewer: Viewer, page: PageRequest = FIRST_PAGE) -> Iterator[Room]:
+    """The rooms that the viewer may read, by id, from the page's cursor on in its direction, however many those are.
+
+    To be read at once: the next commit changes what it walks along. Raises ``Invalid`` for a cursor that is not among
+    them.
+    """
+    directory = context.directory
+    cursor = directory.room(page.before or page.after)
+    if (page.before or page.after) and (cursor is None or not can_read_room(viewer, cursor, directory)):
+        raise unknown_cursor(page)
+    found = (directory.room(room_id) for room_id in merged_keys(*_ids(directory, viewer), page=page))
+    return (room for room in found if room is not None and can_read_room(viewer, room, directory))
 
 
-def page_info(first: str, last: str, page: PageRequest, *, has_more: bool) -> PageInfo:
-    """Cursors of a page that is read forwards unless ``before`` was given."""
-    if page.before:
-        return PageInfo(has_more, next_before=first if has_more else "")
-    return PageInfo(has_more, next_after=last if has_more else "")
+def _ids(directory: Directory, viewer: Viewer) -> Iterator[Sequence[RoomId]]:
+    """Sorted ids of all rooms that the viewer may read, so that a page costs what it shows."""
+    if viewer.all_conversations:
+        yield directory.room_ids()
+        return
+    yield sorted({room_id for fqid in viewer.agents for room_id in directory.rooms_of(fqid)})
+    if viewer.public_rooms:
+        yield directory.public_room_ids()
+
+
+def list_rooms(context: NetworkContext, claims: Claims, viewer: Viewer, page: PageRequest) -> bytes:
+    """A page of readable rooms, by id, as JSON. Raises ``Invalid`` for a foreign cursor."""
+    rooms = (with_access(context, room, claims, viewer) for room in readable_rooms(context, viewer, page))
+    return id_page_json("rooms", rooms, page)

@@ -2,8 +2,13 @@
 
 from typing import Any, TypeVar
 
-from quart import Response, request
+import trio
+from quart import Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
+from moltnet.http.checks import check_body
+from moltnet.http.exchange import exchange_of
+from moltnet.protocol import limits
 from moltnet.protocol.codec import decode, encode
 
 T = TypeVar("T")
@@ -11,15 +16,37 @@ JSON = "application/json"
 
 
 async def read_body(kind: type[T]) -> T:
-    """The request's JSON body as a typed value. Raises ``DecodeError``, or 413 if it is too large."""
-    data = await request.get_data(cache=False, as_text=False)
-    return decode(data, kind)
+    """The request's JSON body as a typed value. Raises ``DecodeError``, ``RateLimited``, or answers 408, 413 or 415."""
+    return decode(await _body(), kind)
 
 
 async def read_optional_body(kind: type[T]) -> T:
     """As ``read_body``; no body at all means an empty object."""
-    data = await request.get_data(cache=False, as_text=False)
-    return decode(data or b"{}", kind)
+    return decode(await _body() or b"{}", kind)
+
+
+async def _body() -> bytes:
+    """The whole body. Raises ``RateLimited`` if too many large ones have begun and not come whole."""
+    data = bytearray()
+    with trio.move_on_after(limits.BODY_SECONDS) as receiving:
+        if not await _comes_whole(data, limits.FREE_BODY_BYTES):
+            with g.admission.body(exchange_of(request.scope).client.source):
+                if not await _comes_whole(data, limits.MAX_BODY_BYTES):
+                    raise RequestEntityTooLarge
+    if receiving.cancelled_caught:
+        raise RequestTimeout
+    if data:
+        check_body()
+    return bytes(data)
+
+
+async def _comes_whole(data: bytearray, max_bytes: int) -> bool:
+    """Add to ``data`` what comes, until there is more than ``max_bytes``; whether that was all."""
+    async for piece in request.body:
+        data += piece
+        if len(data) > max_bytes:
+            return len(data) == request.content_length
+    return True
 
 
 def json_answer(value: object, status: int = 200) -> Response:

@@ -1,9 +1,20 @@
 """The JSON envelope of every error, and the status of each kind of refusal. No framework in here."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused, TooLarge, Unauthenticated, Unreachable
+from moltnet.core.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RateLimited,
+    Refused,
+    TooLarge,
+    Unauthenticated,
+    Unreachable,
+)
 from moltnet.protocol.codec import Problem, encode
 from moltnet.protocol.errors import ErrorCode
 
@@ -14,8 +25,20 @@ STATUS: Final[dict[type[Refused], int]] = {
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,
+    RateLimited: 429,
     Unreachable: 502,
 }
+
+
+def refusal_headers(error: Refused) -> Mapping[str, str]:
+    """What the caller of a refused request is told beside the envelope."""
+    match error:
+        case Unauthenticated():
+            return {"WWW-Authenticate": "Bearer"}
+        case RateLimited(retry_after_seconds=seconds):
+            # Whole seconds, and never "at once".
+            return {"Retry-After": str(max(1, math.ceil(seconds)))}
+    return {}
 
 
 def error_body(code: ErrorCode, message: str, request_id: str, problems: Sequence[Problem] = ()) -> bytes:

@@ -6,6 +6,7 @@ from moltnet.app import App
 from moltnet.core.network import describe_network
 from moltnet.http.answers import json_answer, plain_json_answer
 from moltnet.http.auth import Gate
+from moltnet.storage.store import StorageError
 
 
 def network_routes(app: App) -> Blueprint:
@@ -23,7 +24,13 @@ def network_routes(app: App) -> Blueprint:
     @routes.get("/readyz")
     async def ready() -> Response:
         """Proves a durable write; a full disk is not ready (design §3.17)."""
-        await app.context.store.check_writable()
+        health = app.metrics.journal.health
+        try:
+            await app.context.store.check_writable()
+        except StorageError:
+            health.set(0)
+            raise
+        health.set(1)
         return plain_json_answer({"status": "ready"})
 
     return routes

@@ -12,9 +12,10 @@ from moltnet.core.access import Viewer
 from moltnet.core.agents import list_agents, register_agent, show_agent
 from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Unauthenticated
 from moltnet.protocol.agents import AgentRegistration, RegisterAgentRequest
+from moltnet.protocol.codec import decode
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import agent_fqid
-from moltnet.protocol.pages import PageInfo, PageRequest
+from moltnet.protocol.pages import AgentPage, PageInfo, PageRequest
 from tests.fakes.credentials import CALLERS, static
 from tests.fakes.network import NETWORK, event_types, network_config, open_test_app, room
 
@@ -24,6 +25,10 @@ EVERYTHING = Viewer(all_conversations=True, all_reports=True)
 async def register(app: App, agent_id: str, claims: Claims = UNCHECKED, name: str = "") -> AgentRegistration:
     registration, _ = await register_agent(app.context, RegisterAgentRequest(agent_id, name), claims)
     return registration
+
+
+def listed(app: App, viewer: Viewer, page: PageRequest) -> AgentPage:
+    return decode(list_agents(app.context, viewer, page, lambda _: False), AgentPage)
 
 
 async def refusal(app: App, agent_id: str, claims: Claims) -> Refused:
@@ -172,7 +177,7 @@ class TestLists:
 
     @staticmethod
     def ids(app: App, viewer: Viewer) -> Sequence[str]:
-        return [each.id for each in list_agents(app.context, viewer, PageRequest(), lambda _: False).agents]
+        return [each.id for each in listed(app, viewer, PageRequest()).agents]
 
     async def test_who_observes_sees_all_members_and_all_registered_agents(self) -> None:
         async with open_test_app(self.CONFIG) as app:
@@ -189,10 +194,10 @@ class TestLists:
 
     async def test_a_page_ends_where_it_should(self) -> None:
         async with open_test_app(self.CONFIG) as app:
-            page = list_agents(app.context, EVERYTHING, PageRequest(limit=2), lambda _: False)
+            page = listed(app, EVERYTHING, PageRequest(limit=2))
             assert [each.id for each in page.agents] == ["alpha", "gamma"]
             assert page.page == PageInfo(has_more=True, next_after="gamma")
-            rest = list_agents(app.context, EVERYTHING, PageRequest(limit=2, after="gamma"), lambda _: False)
+            rest = listed(app, EVERYTHING, PageRequest(limit=2, after="gamma"))
             assert [each.id for each in rest.agents] == ["net_b:beta"]
             assert rest.page == PageInfo(has_more=False)
 
@@ -202,8 +207,7 @@ class TestLists:
             shown = show_agent(app.context, asked, EVERYTHING, lambda _: True)
             assert (shown.id, shown.network_id, shown.fqid) == ("net_b:beta", "net_b", "molt://net_b/agents/beta")
             assert (shown.rooms, shown.connected) == (("a",), False)
-            listed = list_agents(app.context, EVERYTHING, PageRequest(), lambda _: True).agents
-            assert shown in listed
+            assert shown in listed(app, EVERYTHING, PageRequest()).agents
 
     async def test_a_registered_agent_is_shown_with_its_name_and_presence(self) -> None:
         async with open_test_app(self.CONFIG) as app:

@@ -18,7 +18,7 @@ from moltnet.core.history import (
 from moltnet.protocol.codec import decode
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import agent_fqid
-from moltnet.protocol.pages import MessagePage, PageInfo, PageRequest
+from moltnet.protocol.pages import DirectPage, MessagePage, PageInfo, PageRequest, ThreadPage
 from tests.fakes.network import (
     NETWORK,
     direct_message,
@@ -88,7 +88,7 @@ async def test_a_thread_is_a_history_of_its_own() -> None:
         thread = await readable_thread(app.context, "t1", ALPHA)
         assert (thread.room_id, thread.parent_message_id, thread.message_count) == ("general", "m1", 1)
         listed = await list_threads(app.context, "general", ALPHA, PageRequest())
-        assert [each.id for each in listed.threads] == ["t1"]
+        assert [each.id for each in decode(listed, ThreadPage).threads] == ["t1"]
 
 
 async def test_a_direct_conversation_is_for_its_participants() -> None:
@@ -96,9 +96,9 @@ async def test_a_direct_conversation_is_for_its_participants() -> None:
         await post(app, direct_message("d1", "alpha", "beta", text="between us"))
         await post(app, direct_message("d2", "beta", "gamma", sender="beta"))
         assert texts(await direct_messages(app.context, "d1", ALPHA, PageRequest())) == ["between us"]
-        assert [each.id for each in (await list_directs(app.context, ALPHA, PageRequest())).dms] == ["d1"]
-        assert [each.id for each in (await list_directs(app.context, EVERYTHING, PageRequest())).dms] == ["d1", "d2"]
-        assert (await list_directs(app.context, STRANGER, PageRequest())).dms == ()
+        for viewer, expected in [(ALPHA, ["d1"]), (EVERYTHING, ["d1", "d2"]), (STRANGER, [])]:
+            listed = await list_directs(app.context, viewer, PageRequest())
+            assert [each.id for each in decode(listed, DirectPage).dms] == expected
 
 
 Reading = Callable[[App, Viewer], Awaitable[object]]

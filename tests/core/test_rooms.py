@@ -6,6 +6,7 @@ from moltnet.auth.claims import UNCHECKED
 from moltnet.core.access import Viewer
 from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound
 from moltnet.core.rooms import create_room, list_rooms, readable_room, update_members
+from moltnet.protocol.codec import decode
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import agent_fqid
 from moltnet.protocol.pages import PageInfo, PageRequest, RoomPage
@@ -128,4 +129,4 @@ class TestPages:
             assert self._list(app, Viewer(), PageRequest()) == RoomPage()
 
     def _list(self, app: App, viewer: Viewer, page: PageRequest) -> RoomPage:
-        return list_rooms(app.context, UNCHECKED, viewer, page)
+        return decode(list_rooms(app.context, UNCHECKED, viewer, page), RoomPage)
