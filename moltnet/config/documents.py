@@ -1,7 +1,7 @@
 """Text of a configuration file to plain values: YAML or JSON, strictly.
 
 Reports duplicate keys, further documents, tags and whatever the format does not allow, and knows the line of every
-YAML key. What the keys mean is decided by ``shapes`` and the rules of each file.
+key. What the keys mean is decided by ``shapes`` and the rules of each file.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, NoReturn
 import attrs
 import yaml
 
+from moltnet.config.json_lines import json_lines
 from moltnet.config.limits import MAX_CONFIG_DEPTH, MAX_CONFIG_VALUES
 from moltnet.config.problems import ROOT, Problem
 
@@ -83,6 +84,8 @@ def parse_document(data: bytes, *, is_json: bool) -> Document:
     walk = _Walk()
     try:
         root = walk.value(_parse_json(text), ROOT) if is_json else walk.node(_compose(text), ROOT, 0)
+        if is_json:
+            walk.lines |= json_lines(text)
     except _Refused as refusal:
         return Document(None, walk.lines, (*walk.problems, *refusal.args))
     except RecursionError:

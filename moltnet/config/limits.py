@@ -25,6 +25,9 @@ DEFAULT_EVENT_RETENTION_SECONDS: Final = 7 * 24 * 3600
 MIN_EVENT_RETENTION_SECONDS: Final = 3600
 MAX_EVENT_RETENTION_SECONDS: Final = 10 * 366 * 24 * 3600
 
+# Of a rate or a cap in ``server.limits``: more than any server can do.
+MAX_LIMIT: Final = 1_000_000_000
+
 DEFAULT_PORT: Final = 8787
 MAX_PORT: Final = 65535
 

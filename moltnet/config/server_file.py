@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from moltnet.config.secrets import Secret
+from moltnet.config.server_limits import UNWRITTEN, LimitKeys
 
 
 @attrs.frozen
@@ -36,13 +37,15 @@ class ServerKeys:
     debug_events: bool = False
     allowed_origins: tuple[str, ...] = ()
     trust_forwarded_proto: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    limits: LimitKeys = UNWRITTEN
     allow_insecure_bind: bool = False
     console: ConsoleKeys = ConsoleKeys()
 
 
 @attrs.frozen
 class TokenKeys:
-    """Exactly one of ``value``, ``value_env`` and ``value_file``."""
+    """Exactly one of ``value``, ``value_env`` and ``value_file``, and at most one of the three ``previous_…`` ones."""
 
     id: str = ""
     value: Secret | None = None
@@ -50,6 +53,12 @@ class TokenKeys:
     value_file: str = ""
     scopes: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
+    network: str = ""
+    expires_at: str = ""
+    previous_value: Secret | None = None
+    previous_value_env: str = ""
+    previous_value_file: str = ""
+    previous_expires_at: str = ""
 
 
 @attrs.frozen
@@ -58,6 +67,7 @@ class AuthKeys:
     public_read: bool = False
     agent_registration: str = ""
     tokens: tuple[TokenKeys, ...] = ()
+    reserved_agents: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -74,6 +84,7 @@ class PostgresKeys:
 class StorageKeys:
     kind: str = ""
     event_retention: str = ""
+    message_retention: str = ""
     sqlite: PathKeys = PathKeys()
     json: PathKeys = PathKeys()
     postgres: PostgresKeys = PostgresKeys()
@@ -122,7 +133,7 @@ class ServerFile:
 
     def holds_secrets(self) -> bool:
         """Whether the file must be private (server configuration §3): any inline token, or a database address."""
-        written = [token.value for token in self.auth.tokens]
+        written = [value for token in self.auth.tokens for value in (token.value, token.previous_value)]
         written += [pairing.token for pairing in self.pairings]
         written.append(self.storage.postgres.dsn)
         return any(secret is not None and secret.reveal().strip() for secret in written)

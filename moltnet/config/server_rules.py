@@ -18,6 +18,7 @@ from moltnet.config.names import name_problem
 from moltnet.config.problems import Findings
 from moltnet.config.secrets import placeholder_problem
 from moltnet.config.server_file import PairingKeys, RoomKeys, ServerFile
+from moltnet.config.server_limits import limit_settings, proxy_networks
 from moltnet.config.settings import (
     AnalyticsSettings,
     AuthMode,
@@ -52,6 +53,7 @@ from moltnet.protocol.rooms import Visibility, WritePolicy, normal_members
 VERSION: Final = "moltnet.v1"
 DEFAULT_DATABASE: Final = Path(".moltnet/moltnet.db")
 _MEASUREMENT_ID: Final = re.compile(r"G-[A-Za-z0-9]{4,20}")
+FOR_EVER: Final = "forever"
 _POSTGRES_SCHEMES: Final = ("postgres://", "postgresql://")
 
 
@@ -76,11 +78,11 @@ class _Rules:
 
     def settings(self, source: Path | None) -> MoltnetConfig:
         self._note("$.version", "" if self.file.version.strip() in ("", VERSION) else f"must be {VERSION}")
-        credentials = CredentialRules(self.findings, self.environ, self.directory)
+        network = self._network()
+        credentials = CredentialRules(self.findings, self.environ, self.directory, network.id, self.notices)
         auth = credentials.auth(self.file.auth)
         if auth.mode is AuthMode.NONE and auth.tokens:
             self.notices.append("auth.tokens mean nothing while auth.mode is none: nobody is asked for a token")
-        network = self._network()
         return MoltnetConfig(
             network=network,
             server=self._server(auth.mode),
@@ -114,6 +116,9 @@ class _Rules:
     def _server(self, mode: AuthMode) -> ServerSettings:
         keys = self.file.server
         address = self._listen_address(mode)
+        proxies = proxy_networks(keys.trusted_proxies, self.findings, trust_forwarded_proto=keys.trust_forwarded_proto)
+        # All callers run on this machine, where they could do worse than ask often.
+        is_local = mode is AuthMode.NONE and address.is_loopback and not proxies
         origins: list[str] = []
         for index, text in enumerate(keys.allowed_origins):
             if self._note(f"$.server.allowed_origins[{index}]", origin_problem(text.strip())):
@@ -125,6 +130,8 @@ class _Rules:
             debug_events=keys.debug_events,
             allowed_origins=tuple(dict.fromkeys(origins)) or derived_origins(address),
             trust_forwarded_proto=keys.trust_forwarded_proto,
+            trusted_proxies=proxies,
+            limits=limit_settings(keys.limits, self.findings, rates_by_default=not is_local),
             allow_insecure_bind=keys.allow_insecure_bind,
             analytics=self._analytics(),
         )
@@ -180,12 +187,14 @@ class _Rules:
             self._note("$.storage.postgres.dsn", "is required for postgres storage")
         elif dsn and dsn.reveal().strip() and not dsn.reveal().strip().startswith(_POSTGRES_SCHEMES):
             self._note("$.storage.postgres.dsn", f"must start with {' or '.join(_POSTGRES_SCHEMES)}")
+        events_seconds = self._event_retention()
         return StorageSettings(
             kind=kind,
             sqlite=FileStorage(self._storage_path(sqlite_path)) if sqlite_path else None,
             json=FileStorage(self._storage_path(json_path)) if json_path else None,
             postgres=PostgresStorage(dsn) if dsn and dsn.reveal().strip() else None,
-            event_retention_seconds=self._event_retention(),
+            event_retention_seconds=events_seconds,
+            message_retention_seconds=self._message_retention(events_seconds),
         )
 
     def _storage_path(self, text: str) -> Path:
@@ -194,16 +203,28 @@ class _Rules:
 
     def _event_retention(self) -> int:
         default = StorageSettings().event_retention_seconds
-        text = self.file.storage.event_retention.strip()
-        if not text:
+        return self._retention("event_retention", self.file.storage.event_retention, default)
+
+    def _message_retention(self, events_seconds: int) -> int | None:
+        text = self.file.storage.message_retention.strip()
+        if not text or text == FOR_EVER:
+            return None
+        seconds = self._retention("message_retention", text, events_seconds)
+        if seconds < events_seconds:
+            # The event that reports a message holds all of it.
+            self._note("$.storage.message_retention", "must not be shorter than storage.event_retention")
+        return seconds
+
+    def _retention(self, key: str, text: str, default: int) -> int:
+        if not text.strip():
             return default
         try:
             seconds = parse_duration(text)
         except ValueError as error:
-            self._note("$.storage.event_retention", str(error))
+            self._note(f"$.storage.{key}", str(error))
             return default
         if not MIN_EVENT_RETENTION_SECONDS <= seconds <= MAX_EVENT_RETENTION_SECONDS:
-            self._note("$.storage.event_retention", "must be from 1h to 3660d")
+            self._note(f"$.storage.{key}", "must be from 1h to 3660d")
         return seconds
 
     def _rooms(self) -> tuple[RoomSettings, ...]:

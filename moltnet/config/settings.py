@@ -5,7 +5,8 @@ clean: trimmed, valid, unique where it must be, and paths are absolute.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ import attrs
 
 from moltnet.config.limits import DEFAULT_EVENT_RETENTION_SECONDS
 from moltnet.config.secrets import Secret
+from moltnet.config.server_limits import CAPS_ONLY, IpNetwork, LimitSettings
 from moltnet.config.urls import LOOPBACK_HOST, ListenAddress, derived_origins
 from moltnet.protocol.ids import AgentId, NetworkId, RoomId
 from moltnet.protocol.rooms import Visibility, WritePolicy
@@ -82,7 +84,10 @@ class AnalyticsSettings:
 
 @attrs.frozen
 class ServerSettings:
-    """``allowed_origins`` holds what the file lists, or else what ``derived_origins`` makes of ``listen_addr``."""
+    """``allowed_origins`` holds what the file lists, or else what ``derived_origins`` makes of ``listen_addr``.
+
+    ``trusted_proxies`` holds what ``trust_forwarded_proto`` alone means, too.
+    """
 
     listen_addr: ListenAddress = _DEFAULT_LISTEN_ADDRESS
     human_ingress: bool = True
@@ -90,28 +95,56 @@ class ServerSettings:
     debug_events: bool = False
     allowed_origins: tuple[str, ...] = derived_origins(_DEFAULT_LISTEN_ADDRESS)
     trust_forwarded_proto: bool = False
+    trusted_proxies: tuple[IpNetwork, ...] = ()
+    limits: LimitSettings = CAPS_ONLY
     allow_insecure_bind: bool = False
     analytics: AnalyticsSettings | None = None
+
+    @property
+    def derives_origins(self) -> bool:
+        """Whether ``allowed_origins`` are those that nobody had to write."""
+        return self.allowed_origins == derived_origins(self.listen_addr)
 
 
 @attrs.frozen
 class TokenSettings:
-    """A static token. Without ``agents`` it may act for any agent. ``value`` is ``None`` in mode none only."""
+    """A static token. Without ``agents`` it may act for any agent. ``value`` is ``None`` in mode none only.
+
+    ``previous_value`` is good too, while the token rotates. ``network`` is the one that a pair token belongs to. Times
+    are aware; none means that the token, or its previous value, does not expire.
+    """
 
     id: str
     value: Secret | None
     scopes: frozenset[Scope]
     agents: tuple[AgentId, ...] = ()
+    network: NetworkId | None = None
+    expires_at: datetime | None = None
+    previous_value: Secret | None = None
+    previous_expires_at: datetime | None = None
+
+    @property
+    def values(self) -> Iterator[tuple[Secret, datetime | None]]:
+        """Every live value, and when it stops being one. What ends the token ends both."""
+        if self.value is not None:
+            yield self.value, self.expires_at
+        if self.previous_value is not None:
+            ends = [moment for moment in (self.expires_at, self.previous_expires_at) if moment is not None]
+            yield self.previous_value, min(ends, default=None)
 
 
 @attrs.frozen
 class AuthSettings:
-    """Mode open is stored with ``public_read`` and open registration, which it implies."""
+    """Mode open is stored with ``public_read`` and open registration, which it implies.
+
+    ``reserved_agents`` holds ids and patterns with ``*`` and ``?`` that only the operator may claim.
+    """
 
     mode: AuthMode = AuthMode.NONE
     public_read: bool = False
     agent_registration: Registration = Registration.DISABLED
     tokens: tuple[TokenSettings, ...] = ()
+    reserved_agents: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -126,13 +159,17 @@ class PostgresStorage:
 
 @attrs.frozen
 class StorageSettings:
-    """Where a network is kept. The block of ``kind`` is set; others are as the file has them."""
+    """Where a network is kept, and for how long. The block of ``kind`` is set; others are as the file has them.
+
+    ``message_retention_seconds`` is never less than that of events; ``None`` keeps messages for ever.
+    """
 
     kind: StorageKind = StorageKind.SQLITE
     sqlite: FileStorage | None = None
     json: FileStorage | None = None
     postgres: PostgresStorage | None = None
     event_retention_seconds: int = DEFAULT_EVENT_RETENTION_SECONDS
+    message_retention_seconds: int | None = None
 
 
 @attrs.frozen

@@ -20,6 +20,7 @@ from moltnet.config.documents import BoolWord, Document, parse_document
 from moltnet.config.files import ConfigFile, read_config_file
 from moltnet.config.problems import ROOT, Findings
 from moltnet.config.secrets import Secret
+from moltnet.config.server_limits import CountSpec
 from moltnet.protocol.codec import WrongType, explain, make_converter
 
 T = TypeVar("T")
@@ -45,6 +46,13 @@ def config_converter(*, forbid_extra_keys: bool = True) -> Converter:
     def truth(value: Any, _: Any) -> bool:
         return value.truth if type(value) is BoolWord else strict.structure(value, bool)
 
+    def count(value: Any, _: Any) -> CountSpec:
+        if type(value) is int:
+            return value
+        if isinstance(value, str) and type(value) is not BoolWord:
+            return str(value)
+        raise WrongType("must be a number")
+
     def command(value: Any, _: Any) -> CommandSpec:
         if isinstance(value, list):
             return converter.structure(value, tuple[str, ...])
@@ -56,6 +64,7 @@ def config_converter(*, forbid_extra_keys: bool = True) -> Converter:
     converter.register_structure_hook(bool, truth)
     converter.register_structure_hook(Secret, lambda value, _: Secret(text(value, str)))
     converter.register_structure_hook(CommandSpec, command)
+    converter.register_structure_hook(CountSpec, count)
     return converter
 
 

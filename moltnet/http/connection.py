@@ -13,7 +13,7 @@ What is said over it is decided by the application (``moltnet.asgi``).
 
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import attrs
@@ -21,15 +21,20 @@ import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState, H11SendableEvent
+from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 from wsproto.utilities import LocalProtocolError
 
+from moltnet.http.backlog import Backlog
+from moltnet.http.envelope import error_body
+from moltnet.http.headers import REQUEST_ID_STATE, error_headers
+from moltnet.http.http1 import Http1
 from moltnet.log import describe_error, get_logger
 from moltnet.protocol import limits
+from moltnet.protocol.errors import ErrorCode
+from moltnet.protocol.ids import new_request_id
 
 log = get_logger("http")
 
@@ -37,6 +42,7 @@ AsgiMessage = Any  # a typed dictionary of Hypercorn's, a plain mapping of ours
 Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 AsgiApp = Callable[[AsgiMessage, Receive, Send], Awaitable[None]]
+Admit = Callable[[str], AbstractContextManager[bool]]
 
 # What one read brings is worked off at a stretch, and nobody else runs meanwhile: 1 KiB holds up to 146 fragments of a
 # WebSocket message, 12 µs each. An honest agent sends little more than ACKs.
@@ -46,12 +52,18 @@ _RECEIVE_WEBSOCKET_BYTES = limits.KIB
 
 @attrs.define(eq=False)
 class Connections:
-    """All connections of a server, and what they share. Nothing here waits."""
+    """All connections of a server, and what they share. Nothing here waits.
+
+    ``admit`` is given the address of a peer and tells the block whether there is a place for its connection.
+    """
 
     app: AsgiApp
     config: Config
+    admit: Admit = lambda _: nullcontext(True)
     context: WorkerContext = attrs.field(factory=lambda: WorkerContext(None), init=False)
+    backlog: Backlog = attrs.field(factory=Backlog, init=False)
     _open: set["Connection"] = attrs.field(factory=set, init=False)
+    _refused: int = attrs.field(default=0, init=False)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -59,9 +71,13 @@ class Connections:
     async def serve(self, stream: trio.SocketStream) -> None:
         """Serve one connection to its end, which is also that of its socket. Raises nothing but cancellation."""
         try:
-            connection = Connection(self.app, self.config, self.context, stream)
-            with self._counted(connection):
-                await connection.run()
+            with self.admit(_peer_of(stream)) as is_admitted:
+                if is_admitted:
+                    connection = Connection(self.app, self.config, self.context, stream, self.backlog)
+                    with self._counted(connection):
+                        await connection.run()
+            if not is_admitted:
+                await self._refuse(stream)
         except* Exception as group:
             # Most often Hypercorn on input that it did not expect: anybody can send that, so it is no error of ours.
             log.warning("connection failed", reason=describe_error(group))
@@ -79,6 +95,18 @@ class Connections:
         for connection in tuple(self._open):
             connection.cut()
 
+    async def _refuse(self, stream: trio.SocketStream) -> None:
+        """Tell a peer that there is no place for it, if it takes the answer at once."""
+        if self._refused >= limits.MAX_REFUSED_CONNECTIONS:
+            return
+        self._refused += 1
+        try:
+            with suppress(OSError):
+                os.write(stream.socket.fileno(), _no_place())
+            await _linger(stream, limits.REFUSED_SECONDS)
+        finally:
+            self._refused -= 1
+
     @contextmanager
     def _counted(self, connection: "Connection") -> Iterator[None]:
         self._open.add(connection)
@@ -86,30 +114,6 @@ class Connections:
             yield
         finally:
             self._open.discard(connection)
-
-
-class _Http1(H11Protocol):
-    """HTTP/1.1 and nothing else: an upgrade to HTTP/2 that a client offers is not taken, as RFC 9110 §7.8 allows."""
-
-    _head: bytes = b""
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        pass
-
-    async def _send_h11_event(self, event: H11SendableEvent) -> None:
-        """The head of an answer waits for what follows it, as ASGI wants it, so that both leave in one write."""
-        try:
-            data = self.connection.send(event)
-        except h11.LocalProtocolError:
-            if self.connection.their_state is not h11.ERROR:
-                raise
-            return
-        if isinstance(event, h11.Response):
-            self._head = data
-            return
-        data, self._head = self._head + data, b""
-        if data:
-            await self.send(RawData(data))
 
 
 @attrs.define(eq=False)
@@ -120,11 +124,13 @@ class Connection:
     _config: Config
     _context: WorkerContext
     _stream: trio.SocketStream
-    _protocol: H11Protocol = attrs.field(init=False)
+    _backlog: Backlog
+    _protocol: Http1 = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _writing: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _idle: bool = attrs.field(default=True, init=False)
+    _begun: bool = attrs.field(default=False, init=False)
     _broken: bool = attrs.field(default=False, init=False)
 
     async def run(self) -> None:
@@ -135,7 +141,7 @@ class Connection:
         except OSError:
             return  # gone before we looked
         async with trio.open_nursery() as self._nursery:
-            self._protocol = _Http1(
+            self._protocol = Http1(
                 self._app,  # type: ignore[arg-type]  # the protocol only hands it to ``spawn_app``
                 self._config,
                 self._context,
@@ -189,7 +195,7 @@ class Connection:
             # Our answer met one that Hypercorn had already given to what the peer sent too early.
             log.warning("connection failed", reason=describe_error(error))
         except Exception:
-            log.exception("request crashed")
+            log.exception("request crashed", request_id=scope.get("state", {}).get(REQUEST_ID_STATE, ""))
         await send(None)  # the end of the application
 
     async def _read(self) -> None:
@@ -202,6 +208,11 @@ class Connection:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 self._broken = True
                 return
+            if self._idle and not self._begun:
+                # A request has begun; however it drips, it has this long for its head.
+                self._begun = True
+                scope = self._nursery.cancel_scope
+                scope.deadline = min(scope.deadline, trio.current_time() + limits.HEAD_SECONDS)
             await self._protocol.handle(RawData(data))
             if not data:
                 return
@@ -225,16 +236,23 @@ class Connection:
     async def _write(self, data: bytes) -> None:
         """Send all, as long as the peer takes some of it now and then. What a peer that is gone is sent is dropped."""
         async with self._writing:
-            for start in range(self._write_now(data), len(data), limits.WRITE_BYTES):
-                if self._broken:
-                    return
-                try:
-                    # Not cut off by a cancellation: half a frame would spoil all that follows.
-                    with trio.fail_after(limits.WRITE_SECONDS, shield=True):
-                        await self._stream.send_all(data[start : start + limits.WRITE_BYTES])
-                except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-                    self._broken = True
-                    self._reading.cancel(reason="the peer is gone")
+            written = self._write_now(data)
+            if written < len(data):
+                with self._backlog.held(len(data), self.cut) as took_some:
+                    await self._write_slowly(data, written, took_some)
+
+    async def _write_slowly(self, data: bytes, written: int, took_some: Callable[[], None]) -> None:
+        for start in range(written, len(data), limits.WRITE_BYTES):
+            if self._broken:
+                return
+            try:
+                # Not cut off by a cancellation: half a frame would spoil all that follows.
+                with trio.fail_after(limits.WRITE_SECONDS, shield=True):
+                    await self._stream.send_all(data[start : start + limits.WRITE_BYTES])
+            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+                self._broken = True
+                self._reading.cancel(reason="the peer is gone")
+            took_some()
 
     def _write_now(self, data: bytes) -> int:
         """How many bytes the kernel has taken at once: nearly always all, and then nothing has to be waited for."""
@@ -246,7 +264,7 @@ class Connection:
             return 0  # full or broken: whoever waits for it will see which
 
     def _set_idle(self, idle: bool) -> None:
-        self._idle = idle
+        self._idle, self._begun = idle, False
         if not idle:
             self._nursery.cancel_scope.deadline = float("inf")
         else:
@@ -257,10 +275,30 @@ class Connection:
 
     async def _say_goodbye(self) -> None:
         """Let the peer read our last words: closing while something of its own is unread would destroy them."""
-        with (
-            suppress(trio.BrokenResourceError, trio.ClosedResourceError),
-            trio.move_on_after(limits.CLOSE_SECONDS, shield=True),
-        ):
-            await self._stream.send_eof()
-            while await self._stream.receive_some(_RECEIVE_BYTES):
-                pass
+        with trio.CancelScope(shield=True):
+            await _linger(self._stream, limits.CLOSE_SECONDS)
+
+
+async def _linger(stream: trio.SocketStream, seconds: float) -> None:
+    """Say that nothing follows, and take what the peer still has to say."""
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError), trio.move_on_after(seconds):
+        await stream.send_eof()
+        while await stream.receive_some(_RECEIVE_BYTES):
+            pass
+
+
+def _peer_of(stream: trio.SocketStream) -> str:
+    """The address of the other end; empty if it has none, or is gone."""
+    with suppress(OSError):
+        peer = stream.socket.getpeername()
+        return str(peer[0]) if isinstance(peer, tuple) else ""
+    return ""
+
+
+def _no_place() -> bytes:
+    request_id = new_request_id()
+    message = "there are too many connections; try again"
+    body = error_body(ErrorCode.TOO_MANY_CONNECTIONS, message, request_id) + b"\n"
+    more = {"Content-Length": str(len(body)), "Connection": "close", "Retry-After": "1"}
+    head = b"".join(b"%b: %b\r\n" % field for field in error_headers(request_id, more))
+    return b"HTTP/1.1 503 Service Unavailable\r\n" + head + b"\r\n" + body

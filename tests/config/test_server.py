@@ -48,6 +48,7 @@ def test_without_a_file_a_server_starts_on_loopback_with_sqlite(tmp_path: Path) 
     assert config.storage.sqlite is not None
     assert config.storage.sqlite.path == tmp_path / ".moltnet/moltnet.db"
     assert config.storage.event_retention_seconds == 7 * 86_400
+    assert config.storage.message_retention_seconds is None
     assert (config.server.human_ingress, config.server.direct_messages, config.server.debug_events) == (
         True,
         True,
@@ -88,6 +89,7 @@ def test_every_key_reaches_its_setting(write: Write) -> None:
         storage:
           kind: postgres
           event_retention: 1d12h
+          message_retention: 90d
           postgres: {{dsn: "postgres://moltnet:pw@db:5432/moltnet"}}
           sqlite: {{path: other.db}}
         rooms:
@@ -122,6 +124,7 @@ def test_every_key_reaches_its_setting(write: Write) -> None:
     assert attachment.agents == ("alpha", "beta")
     storage = config.storage
     assert (storage.kind, storage.event_retention_seconds) == (StorageKind.POSTGRES, 129_600)
+    assert storage.message_retention_seconds == 90 * 86_400
     assert storage.postgres is not None
     assert storage.postgres.dsn.reveal() == "postgres://moltnet:pw@db:5432/moltnet"
     general, quiet = config.rooms

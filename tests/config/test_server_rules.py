@@ -117,6 +117,17 @@ RULES = [
         "$.storage.event_retention",
         "must be a length of time with units s, m, h, d or w, such as 7d or 12h",
     ),
+    ("storage: {message_retention: 9999d}", "$.storage.message_retention", "must be from 1h to 3660d"),
+    (
+        "storage: {message_retention: 6d}",
+        "$.storage.message_retention",
+        "must not be shorter than storage.event_retention",
+    ),
+    (
+        "storage: {event_retention: 2d, message_retention: never}",
+        "$.storage.message_retention",
+        "must be a length of time with units s, m, h, d or w, such as 7d or 12h",
+    ),
     # rooms and pairings
     ("rooms: [{name: a}]", "$.rooms[0].id", "is required"),
     ("rooms: [{id: a, visibility: secret}]", "$.rooms[0].visibility", "must be one of private, public"),
@@ -219,7 +230,7 @@ def test_weakness_server_3_a_network_id_must_be_an_identifier(write: Write, netw
         (
             tokens(f"id: a, value: {ONE}, scopes: [write]", f"id: b, value: {ONE}, scopes: [observe]"),
             "$.auth.tokens[1].value",
-            "is the same as that of auth.tokens[0]",
+            "is the same as auth.tokens[0].value",
         ),
         (
             "pairings: [{id: b, remote_base_url: 'https://b'}, {id: b, remote_base_url: 'https://c'}]",

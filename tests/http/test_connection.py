@@ -133,10 +133,15 @@ class TestRequests:
         async def fail(scope: AsgiMessage, receive: Receive, send: Send) -> None:
             raise KeyError("a bug")
 
-        async with open_peer(fail) as peer:
-            await peer.say(REQUEST % b"")
-            assert (await peer.read_until(b"\r\n\r\n")).startswith(b"HTTP/1.1 500")
-        expected_errors.take("request crashed")
+        for method, body in [(b"GET", b'{"code":"internal_error"'), (b"HEAD", b"")]:
+            async with open_peer(fail) as peer:
+                await peer.say(REQUEST.replace(b"GET", method) % b"")
+                head, _, rest = (await peer.read_all()).partition(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 500")
+                assert b"\r\nx-content-type-options: nosniff" in head
+                assert rest.startswith(body)
+                assert bool(rest) is bool(body)
+            expected_errors.take("request crashed")
 
 
 class TestEnds:
