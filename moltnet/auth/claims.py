@@ -1,5 +1,6 @@
 """What a credential proves: its kind, its key, its scopes, and the agents it may act as (auth §2 to §4)."""
 
+from datetime import datetime
 from enum import Enum
 from typing import Final
 
@@ -20,13 +21,17 @@ class CredentialKind(Enum):
 
 
 ANONYMOUS_KEY: Final = "anonymous"
+# Owns the agents whose token was revoked. No credential has this key, so nobody can be it.
+NOBODY_KEY: Final = "nobody"
 
 
 @attrs.frozen
 class Claims:
     """What one caller may do. ``key`` identifies the owner of agents; ``agents`` empty means any agent.
 
-    ``network`` binds a pair token to one remote network. A claims object never holds the token itself.
+    ``network`` binds a pair token to one remote network. ``digest`` is the SHA-256 of the static token that was
+    presented, which of two under one id; a claims object never holds the token itself. ``expires_at`` is aware.
+    ``session`` is the digest of the console's session, if one stands for the credential.
     """
 
     kind: CredentialKind
@@ -34,6 +39,9 @@ class Claims:
     scopes: frozenset[Scope] = frozenset()
     agents: frozenset[AgentId] = frozenset()
     network: NetworkId | None = None
+    digest: bytes = attrs.field(default=b"", repr=False)
+    expires_at: datetime | None = None
+    session: str = ""
 
     def has(self, *any_of: Scope) -> bool:
         """Whether the caller holds at least one of these scopes. Mode ``none`` holds all."""

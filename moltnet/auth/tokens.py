@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from datetime import datetime
 from typing import Final
 
 import attrs
@@ -13,40 +14,62 @@ from moltnet.config.secrets import AGENT_TOKEN_PREFIX
 from moltnet.config.settings import Scope
 from moltnet.protocol.ids import AgentId, NetworkId
 
+STATIC_PREFIX: Final = "token:"
+AGENT_PREFIX: Final = "agent-token:"
+# Enough to tell two credentials apart, far too little to find either.
+FINGERPRINT_CHARACTERS: Final = 8
 _AGENT_TOKEN: Final = re.compile(r"magt_v1_[A-Za-z0-9_-]{43}")
 _SCHEME: Final = "Bearer "
 
 
 class InvalidCredential(Exception):
-    """A credential was presented and is not good. It never counts as none."""
+    """A credential was presented and is not good, any more or at all. It never counts as none."""
 
 
 @attrs.frozen
 class StaticToken:
-    """A token from the config file: the SHA-256 of its value, never the value."""
+    """One value of a token of the config file: its SHA-256, never the value itself.
+
+    While a token rotates there are two with the same ``id``, which is what owns agents. ``expires_at`` is aware.
+    """
 
     id: str
     digest: bytes = attrs.field(repr=False)
     scopes: frozenset[Scope]
     agents: frozenset[AgentId] = frozenset()
     network: NetworkId | None = None
+    expires_at: datetime | None = None
 
     @property
     def claims(self) -> Claims:
-        return Claims(CredentialKind.STATIC, static_key(self.id), self.scopes, self.agents, self.network)
+        return Claims(
+            CredentialKind.STATIC,
+            static_key(self.id),
+            self.scopes,
+            self.agents,
+            self.network,
+            self.digest,
+            self.expires_at,
+        )
 
 
 def token_digest(value: str) -> bytes:
-    return hashlib.sha256(value.strip().encode()).digest()
+    # A header can hold what is no text. It hashes to something that no token has.
+    return hashlib.sha256(value.strip().encode("utf-8", "surrogatepass")).digest()
 
 
 def static_key(token_id: str) -> str:
-    return f"token:{token_id}"
+    return STATIC_PREFIX + token_id
 
 
 def agent_key(token: str) -> str:
     """The credential key of a generated agent token: all that is stored of it."""
-    return f"agent-token:{token_digest(token).hex()}"
+    return AGENT_PREFIX + token_digest(token).hex()
+
+
+def key_fingerprint(key: str) -> str:
+    """The first characters of the hash of an agent's token; empty for a key of another kind."""
+    return key.removeprefix(AGENT_PREFIX)[:FINGERPRINT_CHARACTERS] if key.startswith(AGENT_PREFIX) else ""
 
 
 def new_agent_token() -> str:
@@ -76,6 +99,9 @@ class TokenTable:
 
     def find(self, token: str) -> StaticToken | None:
         """The first token with this value. Takes the same time whichever matches, or none."""
-        digest = token_digest(token)
+        return self.find_digest(token_digest(token))
+
+    def find_digest(self, digest: bytes) -> StaticToken | None:
+        """The same for the hash of a value."""
         found = [candidate for candidate in self.tokens if hmac.compare_digest(candidate.digest, digest)]
         return found[0] if found else None

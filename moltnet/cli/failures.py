@@ -40,6 +40,8 @@ _NEXT_STEP: Final[Mapping[str, str]] = {
     ErrorCode.MISSING_SCOPE: "ask the operator for a token with that scope",
     ErrorCode.AGENT_NOT_REGISTERED: "claim the id first: moltnet register-agent",
     ErrorCode.AGENT_OWNED_BY_OTHER: "choose another id, or use the token that claimed this one",
+    ErrorCode.AGENT_RESERVED: "or ask the operator for it",
+    ErrorCode.CREDENTIAL_CHANGED: "look who it was, then try again",
     ErrorCode.UNKNOWN_ROOM: "moltnet conversations lists yours",
     ErrorCode.UNKNOWN_DIRECT_CONVERSATION: "moltnet send with --to AGENT begins one",
     ErrorCode.MESSAGE_ID_CONFLICT: "another message has this id; leave out --message-id to get a new one",
@@ -50,6 +52,7 @@ _NEXT_STEP_BY_STATUS: Final[Mapping[int, str]] = {
     403: "ask the operator what this token may do",
     429: "wait a little, then try again",
     503: "try again later",
+    507: "its operator must make room; then try again",
 }
 
 
@@ -100,6 +103,8 @@ def _expected(error: BaseException) -> Failure | None:
 def _answered(error: ServerAnswered) -> Failure:
     exit_code = _BY_STATUS.get(error.status, ExitCode.SERVER)
     next_step = _NEXT_STEP.get(error.code) or _NEXT_STEP_BY_STATUS.get(error.status, "")
+    if error.status == 429 and error.retry_after_seconds:
+        next_step = f"try again in {error.retry_after_seconds:g} s"
     return Failure(exit_code, f"{error}; {next_step}" if next_step else str(error))
 
 

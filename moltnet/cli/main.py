@@ -24,6 +24,8 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "validate": Entry(_SERVER, "moltnet.cli.validate:validate", "Check configuration files."),
     "start": Entry(_SERVER, "moltnet.cli.start:start", "Run the server (also: moltnet without a command)."),
     "server": Entry(_SERVER, "moltnet.cli.start:start", "Run the server.", hidden=True),
+    "reload": Entry(_SERVER, "moltnet.cli.reload:reload", "Let a running server read its file again."),
+    "admin": Entry(_SERVER, "moltnet.cli.admin:admin", "Administer a running network: agents and their tokens."),
     "demo": Entry(_SERVER, "moltnet.cli.demo:demo", "Watch two small agents talk; nothing to configure."),
     "node": Entry(_NODE, "node.cli:node", "Run all agents of a MoltnetNode file."),
     "bridge": Entry(_NODE, "bridge.cli:bridge", "Run one agent from a bridge file."),

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ from moltnet.config.problems import ConfigError
 from moltnet.config.server import load_server_config
 from moltnet.config.settings import AuthMode, MoltnetConfig, StorageKind
 from moltnet.log import configure, get_logger, leaves_of
-from moltnet.serving import CannotListen, allow_many_connections, open_sockets, serve, stop_on_signals
+from moltnet.serving import CannotListen, allow_many_connections, open_sockets, reload_on_hangup, serve, stop_on_signals
 from moltnet.storage.store import StorageError
 
 log = get_logger("server")
@@ -33,7 +34,8 @@ def start() -> None:
     """Run the server of the network that ./Moltnet (or MOLTNET_CONFIG) describes.
 
     Without any config file it runs a network on 127.0.0.1:8787 that is open to everybody on this machine. SIGINT or
-    SIGTERM stops it after saying goodbye to everybody; a second one stops it at once.
+    SIGTERM stops it after saying goodbye to everybody; a second one stops it at once. SIGHUP reads the file again, as
+    "moltnet reload" does.
     """
     try:
         config = load_server_config(None, os.environ, Path.cwd())
@@ -69,7 +71,9 @@ async def _run(config: MoltnetConfig) -> None:
 
 
 async def _serve(config: MoltnetConfig, sockets: Sequence[socket.socket]) -> None:
-    async with stop_on_signals() as stop, open_app(config) as app, trio.open_nursery() as nursery:
+    # The same file again, whatever is beside it by then. Without any file, one that is written later counts.
+    load = partial(load_server_config, config.source, os.environ, Path.cwd())
+    async with stop_on_signals() as stop, open_app(config, load=load) as app, trio.open_nursery() as nursery:
         # What exists now lives as long as the process; fewer passes over it keep pauses short.
         gc.collect()
         gc.freeze()
@@ -77,7 +81,9 @@ async def _serve(config: MoltnetConfig, sockets: Sequence[socket.socket]) -> Non
 
         async def serve_until_stopped(task_status: trio.TaskStatus[list[str]]) -> None:
             await serve(app, sockets, stop=stop, task_status=task_status)
+            nursery.cancel_scope.cancel(reason="the server has stopped")
 
+        await nursery.start(reload_on_hangup, app, stop)
         urls: list[str] = await nursery.start(serve_until_stopped)
         log.info("serving", network_id=config.network.id, urls=urls, **_storage(config))
         try:

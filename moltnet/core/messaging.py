@@ -13,7 +13,7 @@ from moltnet.core.access import can_write_room
 from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
 from moltnet.core.network import NetworkContext
 from moltnet.core.recipients import mentioned
-from moltnet.core.senders import Sender, prove_sender
+from moltnet.core.senders import Sender, prove_sender, spoken_for, wrong_network
 from moltnet.protocol import limits
 from moltnet.protocol.codec import encode, unstructure
 from moltnet.protocol.errors import ErrorCode
@@ -30,6 +30,7 @@ from moltnet.protocol.messages import (
 )
 from moltnet.storage.commands import (
     AppendMessage,
+    BindPairNetwork,
     DirectFull,
     MessageOutcome,
     MessageRepeated,
@@ -38,6 +39,7 @@ from moltnet.storage.commands import (
     RoomMissing,
     ThreadElsewhere,
 )
+from moltnet.storage.records import PairNetwork
 
 # Room for what an EVENT frame holds beside the message: ids, types, times and braces, all of bounded length.
 _FRAME_OVERHEAD_BYTES = 2 * limits.KIB
@@ -60,8 +62,18 @@ async def send_message(context: NetworkContext, request: SendMessageRequest, cla
     sender = prove_sender(request.sender, request.origin, claims, context.policy, context.directory)
     if request.target.kind != TargetKind.DM:
         _check_room(context, request.target, sender, claims)
-    outcome = await context.journal.commit(_command(context, request, sender))
-    return _answer(request, outcome)
+    command = _command(context, request, sender)
+    if sender.address.network_id != context.id:
+        await _bind_pair_token(context, sender.address.network_id, claims)
+    return _answer(request, await context.journal.commit(command))
+
+
+async def _bind_pair_token(context: NetworkContext, origin: NetworkId, claims: Claims) -> None:
+    """The first message that a pair token hands in decides for which network it speaks, unless the file does."""
+    if spoken_for(claims, context.directory) is None:
+        bound = await context.journal.commit(BindPairNetwork(PairNetwork(claims.key, origin)))
+        if bound.network_id != origin:
+            raise wrong_network(bound.network_id, origin)
 
 
 def _check_room(context: NetworkContext, target: Target, sender: Sender, claims: Claims) -> None:

@@ -1,15 +1,18 @@
 """What every use case works with, and what the network says of itself."""
 
+from collections.abc import Mapping
+
 import attrs
 
 from moltnet import __version__
 from moltnet.auth.claims import Claims, CredentialKind
 from moltnet.auth.policy import AuthPolicy
+from moltnet.auth.reserved import ReservedNames
 from moltnet.config.settings import Scope
 from moltnet.core.recipients import Aliases
 from moltnet.directory import Directory
 from moltnet.journal import Journal
-from moltnet.protocol.ids import NetworkId
+from moltnet.protocol.ids import AgentId, NetworkId
 from moltnet.protocol.network import SPOKEN_PROTOCOLS, Capabilities, Console, Network
 from moltnet.protocol.pairings import Pairing
 from moltnet.protocol.times import Timestamp, WallClock, format_timestamp
@@ -17,19 +20,54 @@ from moltnet.storage.store import Store
 
 
 @attrs.frozen(eq=False)
-class NetworkContext:
-    """The collaborators of the use cases in this package, built once by ``moltnet.app``. ``pairings`` come by id."""
+class Terms:
+    """What the config file says about a network and a reload can change. ``pairings`` come by id.
 
-    id: NetworkId
+    ``declared_agents`` are those that the file gives to a token, by the token's id.
+    """
+
     name: str
     policy: AuthPolicy
+    mention_aliases: Aliases
+    debug_events: bool = False
+    pairings: tuple[Pairing, ...] = ()
+    reserved_agents: ReservedNames = attrs.field(factory=ReservedNames)
+    declared_agents: Mapping[AgentId, str] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class NetworkContext:
+    """The collaborators of the use cases in this package, built once by ``moltnet.app``.
+
+    A reload replaces ``terms``, all at once: whoever looks twice across an ``await`` may see two of them.
+    """
+
+    id: NetworkId
     store: Store
     directory: Directory
     journal: Journal
     clock: WallClock
-    mention_aliases: Aliases
-    debug_events: bool = False
-    pairings: tuple[Pairing, ...] = ()
+    terms: Terms
+
+    @property
+    def name(self) -> str:
+        return self.terms.name
+
+    @property
+    def policy(self) -> AuthPolicy:
+        return self.terms.policy
+
+    @property
+    def mention_aliases(self) -> Aliases:
+        return self.terms.mention_aliases
+
+    @property
+    def debug_events(self) -> bool:
+        return self.terms.debug_events
+
+    @property
+    def pairings(self) -> tuple[Pairing, ...]:
+        return self.terms.pairings
 
     def now(self) -> Timestamp:
         return format_timestamp(self.clock())

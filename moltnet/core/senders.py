@@ -33,7 +33,7 @@ def prove_sender(
     if claimed.type == HUMAN and not policy.human_ingress:
         raise Forbidden(ErrorCode.HUMAN_INGRESS_DISABLED, "human ingress is disabled for this network")
     if origin.network_id and origin.network_id != local:
-        _check_relayed(claimed, address, NetworkId(origin.network_id), claims)
+        _check_relayed(claimed, address, NetworkId(origin.network_id), claims, directory)
         return Sender(_actor(claimed, address, claimed.name), address)
     if address.network_id != local:
         raise Forbidden(
@@ -67,16 +67,22 @@ def _actor(claimed: Actor, address: AgentAddress, name: str) -> Actor:
     )
 
 
-def _check_relayed(claimed: Actor, address: AgentAddress, origin: NetworkId, claims: Claims) -> None:
+def spoken_for(claims: Claims, directory: Directory) -> NetworkId | None:
+    """The network that a pair token belongs to: the file says so, or its first message did; ``None`` before that."""
+    return claims.network or directory.pair_network(claims.key)
+
+
+def _check_relayed(
+    claimed: Actor, address: AgentAddress, origin: NetworkId, claims: Claims, directory: Directory
+) -> None:
     """A message from another network: its pair token, and an actor of that same network in every field."""
     if claims.kind is CredentialKind.ANONYMOUS:
         raise Unauthenticated(ErrorCode.UNAUTHORIZED, "relaying a message needs a token with scope pair")
     if Scope.PAIR not in claims.scopes:
         raise Forbidden(ErrorCode.REMOTE_ACTOR_FORBIDDEN, "relaying a message needs a token with scope pair")
-    if claims.network is not None and claims.network != origin:
-        raise Forbidden(
-            ErrorCode.REMOTE_ACTOR_FORBIDDEN, f'this pair token belongs to network "{claims.network}", not "{origin}"'
-        )
+    bound = spoken_for(claims, directory)
+    if bound not in (None, origin):
+        raise wrong_network(bound, origin)
     unnamed = NetworkId("")
     named = {claimed.network_id, address.network_id, parse_address(claimed.fqid or f"{origin}:x", unnamed).network_id}
     if named != {origin}:
@@ -84,6 +90,11 @@ def _check_relayed(claimed: Actor, address: AgentAddress, origin: NetworkId, cla
             ErrorCode.REMOTE_ACTOR_FORBIDDEN,
             f'the sender must belong to the network of origin "{origin}" in all its fields',
         )
+
+
+def wrong_network(bound: NetworkId | None, origin: NetworkId) -> Forbidden:
+    """The refusal of a pair token that speaks for ``bound``, with a message from ``origin``."""
+    return Forbidden(ErrorCode.REMOTE_ACTOR_FORBIDDEN, f'this pair token belongs to network "{bound}", not "{origin}"')
 
 
 def _check_human(address: AgentAddress, claims: Claims, policy: AuthPolicy, directory: Directory) -> None:

@@ -1,10 +1,10 @@
-"""Agents and their registration."""
+"""Agents, their registration, and their tokens."""
 
 from quart import Blueprint, Response
 
 from moltnet.app import App
 from moltnet.config.settings import Scope
-from moltnet.core import agents
+from moltnet.core import agents, credentials
 from moltnet.http.answers import json_answer, read_body
 from moltnet.http.auth import Gate
 from moltnet.http.parameters import page_request
@@ -37,7 +37,20 @@ def agents_routes(app: App) -> Blueprint:
     @routes.post("/v1/agents/register")
     async def register() -> Response:
         claims = gate.claims()
+        app.admission.admit_registration(claims, gate.client.source)
         registration, created = await agents.register_agent(context, await read_body(RegisterAgentRequest), claims)
         return json_answer(registration, 201 if created else 200)
+
+    @routes.post("/v1/agents/<path:agent_id>/token")
+    async def replace_token(agent_id: str) -> Response:
+        return json_answer(await credentials.replace_token(context, agent_id.strip(), gate.claims()))
+
+    @routes.delete("/v1/agents/<path:agent_id>/token")
+    async def revoke_token(agent_id: str) -> Response:
+        return json_answer(await credentials.revoke_token(context, agent_id.strip(), gate.claims()))
+
+    @routes.get("/v1/credentials")
+    async def list_credentials() -> Response:
+        return json_answer(credentials.list_credentials(context, gate.claims(), page_request()))
 
     return routes

@@ -1,16 +1,20 @@
-"""What an operator asks of a whole network, and the answers: removals and apply (message model §3, HTTP API §7)."""
+"""What an operator asks of a whole network, and the answers: removals, apply and reload (message model §3, HTTP
+API §7)."""
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Final
 
 import attrs
 
 from moltnet.protocol.agents import AgentRegistration
 from moltnet.protocol.codec import Problem, wire
-from moltnet.protocol.identity import is_qualified
 from moltnet.protocol.ids import NetworkId, id_problem
 from moltnet.protocol.limits import MAX_APPLY_ENTRIES, MAX_NAME_CHARACTERS
 from moltnet.protocol.rooms import CreateRoomRequest, Room, room_problems
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class RemovedKind(StrEnum):
@@ -66,6 +70,20 @@ class ApplyResult:
     agents: tuple[AgentRegistration, ...] = ()
 
 
+@attrs.frozen
+class ReloadResult:
+    """The answer to a reload that was carried out.
+
+    ``changed`` names the blocks of the file that differ from before, ``ended`` counts the attachments and streams whose
+    credential it ended, ``notices`` are remarks about the file.
+    """
+
+    reloaded: bool = attrs.field(default=True, metadata=wire(always=True))
+    changed: tuple[str, ...] = attrs.field(default=(), metadata=wire(always=True))
+    ended: int = attrs.field(default=0, metadata=wire(always=True))
+    notices: tuple[str, ...] = ()
+
+
 def apply_problems(request: ApplyRequest, network_id: NetworkId) -> Iterator[Problem]:
     """What is wrong with a trimmed request to the network ``network_id``."""
     if request.network_id not in ("", network_id):
@@ -91,11 +109,13 @@ def _agent_problems(agents: tuple[ApplyAgent, ...]) -> Iterator[Problem]:
             yield Problem(f"{path}.id", "is required")
         elif (problem := id_problem(agent.id)) is not None:
             yield Problem(f"{path}.id", problem)
-        elif is_qualified(agent.id):
+        elif ":" in agent.id:
             # Everywhere else such an id means an agent of another network.
             yield Problem(f"{path}.id", "must not hold a colon")
         if not agent.credential_key:
             yield Problem(f"{path}.credential_key", "is required")
+        elif _CONTROL.search(agent.credential_key):
+            yield Problem(f"{path}.credential_key", "must not hold control characters")
         for field, text in (("name", agent.name), ("credential_key", agent.credential_key)):
             if len(text) > MAX_NAME_CHARACTERS:
                 yield Problem(f"{path}.{field}", f"must be {MAX_NAME_CHARACTERS} characters or fewer")

@@ -28,7 +28,10 @@ class AgentSummary:
 
 @attrs.frozen
 class AgentRegistration:
-    """The answer to a registration. ``agent_token`` is there only when this call minted one, and never again."""
+    """The answer to a registration, or to replacing a token.
+
+    ``agent_token`` is there only when this call minted one, and never again.
+    """
 
     network_id: NetworkId
     agent_id: AgentId
@@ -38,6 +41,10 @@ class AgentRegistration:
     updated_at: Timestamp
     display_name: str = ""
     agent_token: str = attrs.field(default="", repr=False)
+
+    def with_token(self, token: str) -> "AgentRegistration":
+        """The answer that shows ``token``, the only one that ever does."""
+        return attrs.evolve(self, agent_token=token)
 
 
 @attrs.frozen

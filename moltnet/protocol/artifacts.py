@@ -35,6 +35,11 @@ def artifact_id(message_id: MessageId, part_index: int) -> ArtifactId:
     return ArtifactId(f"art_{message_id}_{part_index}")
 
 
+def message_of_artifact(id: str) -> str:
+    """The id of the message that an artifact is of, from what ``artifact_id`` made."""
+    return id.removeprefix("art_").rpartition("_")[0]
+
+
 def artifact_id_problem(text: str) -> str | None:
     """Why ``text`` can't be an artifact's id, as a phrase that follows the field's name; ``None`` if it can.
 

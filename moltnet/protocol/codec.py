@@ -5,6 +5,8 @@ problem. Meaning (is this id valid, may this sender write) is decided elsewhere.
 """
 
 import functools
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeVar, get_args, get_origin
@@ -15,7 +17,7 @@ from cattrs import ClassValidationError, Converter, IterableValidationError, Ite
 from cattrs.errors import ForbiddenExtraKeysError, StructureHandlerNotFoundError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from moltnet.protocol.limits import MAX_JSON_DEPTH, MAX_REPORTED_PROBLEMS
+from moltnet.protocol.limits import MAX_JSON_DEPTH, MAX_QUOTED_CHARACTERS, MAX_REPORTED_PROBLEMS
 
 T = TypeVar("T")
 
@@ -206,14 +208,59 @@ def _containers_in(value: object) -> Iterator[object]:
     return (item for item in items if type(item) is dict or type(item) is list)
 
 
+# In valid JSON: every string, with a colon in the group if it is a key.
+_STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"(?:[ \t\r\n]*(:))?'
+_STRINGS: Final = re.compile(_STRING)
+_STRINGS_OF_BYTES: Final = re.compile(_STRING.encode())
+
+
+def _repeats_a_key(data: bytes | str, value: object) -> bool:
+    """Whether there are more keys in a document than in its value: then readers may disagree on what it says."""
+    written = (
+        _STRINGS.findall(data).count(":") if isinstance(data, str) else _STRINGS_OF_BYTES.findall(data).count(b":")
+    )
+    waiting, kept = [value], 0
+    while waiting and kept < written:
+        container = waiting.pop()
+        if isinstance(container, dict):
+            kept += len(container)
+        waiting.extend(_containers_in(container))
+    return kept < written
+
+
+class _KeyRepeated(ValueError):
+    pass
+
+
+def _unique_keys(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _KeyRepeated(key[:MAX_QUOTED_CHARACTERS])
+        found[key] = value
+    return found
+
+
+def _repeated_key(data: bytes | str) -> str:
+    try:
+        json.loads(data, object_pairs_hook=_unique_keys)
+    except _KeyRepeated as error:
+        return str(error)
+    raise AssertionError("no key is repeated")
+
+
 def parse_json(data: bytes | str) -> Any:
-    """Plain JSON to plain values. Raises ``DecodeError`` on anything that is not exactly one JSON document."""
+    """Plain JSON to plain values. Raises ``DecodeError`` on anything that is not exactly one JSON document, and on
+    an object that has a key twice.
+    """
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise DecodeError(Problem("$", f"is not valid JSON: {error.msg} at character {error.pos}")) from error
     if is_deeper_than(value, MAX_JSON_DEPTH):
         raise DecodeError(Problem("$", f"is nested deeper than {MAX_JSON_DEPTH} levels"))
+    if _repeats_a_key(data, value):
+        raise DecodeError(Problem("$", f'has the key "{_repeated_key(data)}" twice in one object'))
     return value
 
 

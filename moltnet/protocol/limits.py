@@ -13,6 +13,8 @@ MAX_ID_CHARACTERS: Final = 128
 MAX_REQUEST_ID_CHARACTERS: Final = 128
 # An agent id made from a name leaves room for what sets it apart from others of that name.
 MAX_SLUG_CHARACTERS: Final = 100
+# Ids made from one name before we give up. Four random bytes set each apart, so a second try is rare.
+MAX_MADE_ID_TRIES: Final = 5
 
 # The reference client reads at most 1 MiB of a request, an answer or a frame, so nothing larger may be accepted.
 MAX_BODY_BYTES: Final = 1 * MIB
@@ -65,14 +67,58 @@ MAX_ERROR_CHARACTERS: Final = 1024
 # A goodbye must not hold a shutdown: the peer has this long to take the close frame.
 CLOSE_SECONDS: Final = 2.0
 
+# From the first byte of a request to the last of its head, and then to that of its body. A head is a few hundred bytes;
+# a body of 1 MiB in this time is 17 KiB/s.
+HEAD_SECONDS: Final = 10.0
+BODY_SECONDS: Final = 60.0
+# Bodies that began and have not come whole, once they are longer than this: what a message, a sign-in or a registration
+# has is shorter. Each may keep 1 MiB for as long as a body may take, and some come from callers who are not known yet.
+FREE_BODY_BYTES: Final = 16 * KIB
+MAX_UNFINISHED_BODIES: Final = 512
+MAX_UNFINISHED_BODIES_PER_ADDRESS: Final = 256
+# Callers that a rate remembers at the same time, about 200 bytes each. Whoever has more addresses than this is not
+# stopped by what is remembered of them.
+MAX_LIMITED_CALLERS: Final = 65_536
+# Places for attachments, handshakes and streams may come free whenever somebody leaves; to ask more often helps nobody.
+RETRY_FULL_SECONDS: Final = 5.0
+# Proxies in a row. What stands further left in X-Forwarded-For is the caller's own invention.
+MAX_PROXIES: Final = 16
+# Addresses whose parsed form is kept: parsing takes longer than all else that is done with them.
+CACHED_ADDRESSES: Final = 4096
+# Files that are no connections of callers: the database and its readers, logs, calls to paired networks.
+RESERVED_DESCRIPTORS: Final = 256
+# Connections that were refused and may still read why, and for how long. Whoever comes when these are many just sees
+# its connection end.
+MAX_REFUSED_CONNECTIONS: Final = 64
+REFUSED_SECONDS: Final = 1.0
+
 # A peer that takes less than this in this time (6.4 KiB/s) is treated as gone: it would hold what it is sent for ever.
 WRITE_BYTES: Final = 64 * KIB
 WRITE_SECONDS: Final = 10.0
+# What peers have not taken yet, of all connections together; it takes about twice as much memory. A page of 1 MiB for
+# each of 250 peers that take none of it. Beyond, those are cut off that took nothing for longest, but none that took
+# something within this time: 64 KiB for each of 1,000 agents pass through a line of 1 Gbit/s in half of it.
+MAX_UNWRITTEN_BYTES: Final = 256 * MIB
+SLOW_PEER_SECONDS: Final = 1.0
 
 # Server-sent events (HTTP API §5).
 SSE_KEEP_ALIVE_SECONDS: Final = 15.0
 # Events that are written at once. It is copied twice on its way, for each reader that takes it slowly.
 SSE_CHUNK_BYTES: Final = 256 * KIB
+
+# Compression of answers. Less than this fits into one or two packets either way.
+MIN_COMPRESSED_BYTES: Final = 2 * KIB
+# More is compressed in a thread. This takes a third of a millisecond, about what the way to a thread and back does; a
+# page of 1 MiB takes 7 ms.
+MAX_INLINE_COMPRESSION_BYTES: Final = 64 * KIB
+# Answers that are compressed at once in threads. Others wait here, and each holds only itself.
+COMPRESSION_THREADS: Final = 2
+
+# Sessions of the console. An operator uses a few browsers; more would be a script that signs in instead of presenting
+# its token, and every session is kept in memory by every server.
+MAX_SESSIONS_PER_CREDENTIAL: Final = 20
+# How long one lasts, whatever it does: long enough for a week of shifts, short enough for a browser that was left open.
+SESSION_SECONDS: Final = 7 * 86_400
 
 # Journal: one transaction takes at most this much of what waited (stack measurements: gains end near 512 commands).
 MAX_BATCH_COMMANDS: Final = 512
@@ -85,6 +131,9 @@ RING_EVENTS: Final = 4096
 RING_BYTES: Final = 16 * MIB
 # Events that one read of the store may return to a reader that catches up.
 REPLAY_PAGE_EVENTS: Final = 256
+
+# Texts of metrics that are made at once, each in a thread: more of them would only share the time of one.
+CONCURRENT_SCRAPES: Final = 1
 
 # Presence and wake reports that wait to be written: two for each of a few thousand attachments that end at once.
 MAX_QUEUED_REPORTS: Final = 16_384

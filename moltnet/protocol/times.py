@@ -21,3 +21,8 @@ def format_timestamp(moment: datetime) -> Timestamp:
     if moment.microsecond:
         text += f".{moment.microsecond:06d}".rstrip("0")
     return Timestamp(text + "Z")
+
+
+def parse_timestamp(text: Timestamp) -> datetime:
+    """The moment that ``format_timestamp`` wrote. Raises ``ValueError`` for anything else."""
+    return datetime.fromisoformat(text)

@@ -1,4 +1,9 @@
+from datetime import UTC, datetime, timedelta
+
+import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moltnet.auth.claims import ANONYMOUS, UNCHECKED, CredentialKind
 from moltnet.auth.policy import Authenticator, AuthPolicy
@@ -66,3 +71,66 @@ def test_who_may_read_without_a_credential(
 def test_mode_open_means_open_registration(registration: Registration) -> None:
     assert AuthPolicy(AuthMode.OPEN, registration=registration).effective_registration is Registration.OPEN
     assert AuthPolicy(AuthMode.BEARER, registration=registration).effective_registration is registration
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+CONFIGURED = ("operator-value", "rotated-value", "expired-value")
+
+
+def rotating() -> Authenticator:
+    """One token with two live values, one that has expired, one agent's own."""
+    ops = StaticToken("ops", token_digest("operator-value"), frozenset({Scope.OBSERVE}))
+    tokens = (
+        ops,
+        attrs.evolve(ops, digest=token_digest("rotated-value"), expires_at=NOW + timedelta(microseconds=1)),
+        attrs.evolve(ops, id="old", digest=token_digest("expired-value"), expires_at=NOW),
+    )
+    return Authenticator(AuthPolicy(AuthMode.BEARER), TokenTable(tokens), lambda _: frozenset(), lambda: NOW)
+
+
+def test_two_values_under_one_id_are_the_same_owner() -> None:
+    first, second = (rotating().authenticate(f"Bearer {value}") for value in ("operator-value", "rotated-value"))
+    assert first.key == second.key == "token:ops"
+    assert first.digest != second.digest
+
+
+def test_an_expired_token_is_refused_and_told_why() -> None:
+    with pytest.raises(InvalidCredential, match="has expired"):
+        rotating().authenticate("Bearer expired-value")
+
+
+@given(
+    st.text()
+    | st.sampled_from(CONFIGURED).flatmap(lambda value: st.sampled_from([value[:-1], value + "x", value.upper()]))
+)
+def test_no_other_text_is_a_credential(text: str) -> None:
+    if text.strip() in CONFIGURED:
+        return
+    with pytest.raises(InvalidCredential):
+        rotating().authenticate(f"Bearer {text}")
+
+
+@given(st.text(alphabet=st.characters(codec="latin-1")))
+def test_no_header_without_the_scheme_is_a_credential(header: str) -> None:
+    if header.strip().startswith("Bearer "):
+        return
+    try:
+        assert rotating().authenticate(header) is ANONYMOUS
+    except InvalidCredential:
+        assert header.strip()
+    else:
+        assert not header.strip()
+
+
+def test_every_value_is_compared_whichever_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(one)
+        return one == other
+
+    monkeypatch.setattr("moltnet.auth.tokens.hmac.compare_digest", compare)
+    for value in (*CONFIGURED, "no token at all"):
+        compared.clear()
+        rotating().tokens.find(value)
+        assert len(compared) == len(CONFIGURED)

@@ -39,6 +39,7 @@ from moltnet.config.secrets import TokenUnavailable
         (ServerAnswered("s", 413), 2, "s: answered 413"),
         (ServerAnswered("s", 422, message="bad"), 2, "s: answered 422: bad"),
         (ServerAnswered("s", 429), 7, "s: answered 429; wait a little, then try again"),
+        (ServerAnswered("s", 429, retry_after_seconds=90.0), 7, "s: answered 429; try again in 90 s"),
         (ServerAnswered("s", 500), 7, "s: answered 500"),
         (ServerUnreachable("s", "refused"), 6, "s: refused; is the server running, and is its address right?"),
         (ServerMisbehaved("s", "odd"), 7, "s: odd"),

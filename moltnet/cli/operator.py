@@ -1,0 +1,135 @@
+"""As whom an operator's command talks to a server: an address and a token with scope admin.
+
+On the server's own machine both are in the server's config file, so that nothing has to be given.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import attrs
+import click
+
+from moltnet.cli.caller import call_within, timeout_option
+from moltnet.cli.enrolment import option_address
+from moltnet.cli.exit_codes import CommandFailed, ExitCode
+from moltnet.client.api import MoltnetClient, open_client
+from moltnet.client.errors import ServerAnswered
+from moltnet.config.secrets import TokenSource
+from moltnet.config.server import MoltnetConfig, Scope, load_server_config
+from moltnet.config.settings import AuthMode
+from moltnet.config.urls import LOOPBACK_HOST, ListenAddress
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TOKEN_VARIABLE: Final = "MOLTNET_ADMIN_TOKEN"
+_UNAUTHORIZED: Final = 401
+
+
+@attrs.frozen
+class OperatorFlags:
+    """What the command line says about the server and the operator."""
+
+    base_url: str | None
+    token_env: str
+    token_path: Path | None
+    timeout_seconds: float
+
+    def operator(self) -> "Operator":
+        """Find the server and the token. Raises what the configuration's readers raise, and `CommandFailed`."""
+        given = self._given_token()
+        if self.base_url is not None:
+            return Operator(str(option_address(self.base_url)), (given,), self.timeout_seconds)
+        config = load_server_config(None, os.environ, Path.cwd())
+        tokens = (given,) if given is not None else tuple(_admin_tokens(config))
+        return Operator(_own_url(config.server.listen_addr), tokens, self.timeout_seconds)
+
+    def _given_token(self) -> str | None:
+        if self.token_path is not None:
+            return TokenSource(path=Path.cwd() / self.token_path).resolve(os.environ)
+        if self.token_env:
+            return TokenSource(env=self.token_env).resolve(os.environ)
+        return os.environ.get(TOKEN_VARIABLE, "").strip() or None
+
+
+@attrs.frozen
+class Operator:
+    """A server, and the tokens that may open it: while one is exchanged, the server may know only the older."""
+
+    base_url: str
+    _tokens: Sequence[str | None] = attrs.field(repr=False)
+    _timeout_seconds: float
+
+    def call(self, ask: Callable[[MoltnetClient], Awaitable[T]]) -> T:
+        """Run `ask` with a client, within the time that the command line allows.
+
+        A token that the server does not know does nothing there, so the next one may try the same.
+        """
+
+        async def run() -> T:
+            *others, last = self._tokens
+            for token in others:
+                async with open_client(self.base_url, token) as client:
+                    try:
+                        return await ask(client)
+                    except ServerAnswered as answer:
+                        if answer.status != _UNAUTHORIZED:
+                            raise
+            async with open_client(self.base_url, last) as client:
+                return await ask(client)
+
+        return call_within(self._timeout_seconds, self.base_url, run)
+
+
+def _admin_tokens(config: MoltnetConfig) -> list[str | None]:
+    """The values of all tokens of the file with scope admin, in its order; while one rotates, its new value first."""
+    if config.auth.mode is AuthMode.NONE:
+        return [None]
+    tokens = [token for token in config.auth.tokens if Scope.ADMIN in token.scopes]
+    values: list[str | None] = [value.reveal() for token in tokens for value, _ in token.values]
+    if not values:
+        raise CommandFailed(
+            ExitCode.AUTH,
+            f"{config.source} has no token with scope admin: nobody can administer this network over its API",
+        )
+    return values
+
+
+def _own_url(address: ListenAddress) -> str:
+    """The address of a server on this machine, for somebody on this machine."""
+    if not address.port:
+        raise CommandFailed(ExitCode.USAGE, "the server listens on a port of its own choice; name it with --base-url")
+    return f"http://{ListenAddress(LOOPBACK_HOST, address.port) if address.is_wildcard else address}"
+
+
+def operator_options(command: Callable[Concatenate[OperatorFlags, P], T]) -> Callable[..., T]:
+    """Add the options that say which server and by which token, and pass them as `OperatorFlags`, first."""
+
+    @click.option(
+        "--base-url", metavar="URL", help="The server's address. [default: from the server's file, on its own machine]"
+    )
+    @click.option(
+        "--token-env",
+        default="",
+        metavar="NAME",
+        help=f"Take the token from this environment variable. [default: {TOKEN_VARIABLE}, else from the server's file]",
+    )
+    @click.option("--token-path", type=click.Path(path_type=Path), help="Take the token from this private file.")
+    @timeout_option
+    @wraps(command)
+    def with_flags(
+        *args: Any,
+        base_url: str | None,
+        token_env: str,
+        token_path: Path | None,
+        timeout_seconds: float,
+        **kwargs: Any,
+    ) -> T:
+        if token_env and token_path is not None:
+            raise click.UsageError("--token-env excludes --token-path")
+        return command(OperatorFlags(base_url, token_env.strip(), token_path, timeout_seconds), *args, **kwargs)
+
+    return with_flags

@@ -1,0 +1,21 @@
+"""``POST /v1/admin/reload``."""
+
+from quart import Blueprint, Response
+
+from moltnet.app import App
+from moltnet.config.settings import Scope
+from moltnet.http.answers import json_answer
+from moltnet.http.auth import Gate
+from moltnet.reload import reload
+
+
+def reload_routes(app: App) -> Blueprint:
+    routes = Blueprint("reload", __name__)
+    gate = Gate(app)
+
+    @routes.post("/v1/admin/reload")
+    async def take_over() -> Response:
+        gate.require(Scope.ADMIN)
+        return json_answer(await reload(app))
+
+    return routes
