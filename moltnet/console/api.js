@@ -47,6 +47,21 @@ export function getNetwork() {
   return call("/v1/network");
 }
 
+/** Who the server takes us for: `kind`, `credential_id`, `scopes`, and whether a session says so. */
+export function whoAmI() {
+  return call("/v1/session");
+}
+
+/** Exchange a token for a session, which the browser keeps in a cookie that no script can read. */
+export function signIn(token) {
+  const headers = { "Content-Type": "application/json" };
+  return call("/v1/session", { method: "POST", headers, body: JSON.stringify({ token }) });
+}
+
+export function signOut() {
+  return call("/v1/session", { method: "DELETE" });
+}
+
 /** Every item of a list, page by page. `key` names the list in the answer. */
 async function getAll(path, key) {
   const items = [];

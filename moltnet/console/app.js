@@ -5,6 +5,7 @@
 
 import * as api from "./api.js";
 import { byId, element, shortened } from "./elements.js";
+import { Signing } from "./signing.js";
 import { MAX_ROWS, Timeline } from "./timeline.js";
 
 const PAGE_MESSAGES = 50;
@@ -22,11 +23,14 @@ const held = { depth: 0, events: [], overflowed: false };
 
 const timeline = new Timeline(byId("timeline"), { onOlder: loadOlder, onFollow: showNewestButton });
 const stream = new api.EventStream({ onState: showStream, onOpen: connected, onEvent: receive });
+// What this reader may see has changed: everything is fetched anew.
+const signing = new Signing({ onChange: () => location.reload() });
 
 // ---- Start, and start again ------------------------------------------------------------------------------------------
 
 async function start() {
   try {
+    await signing.refresh();
     state.network = await api.getNetwork();
   } catch (error) {
     showProblem(error);
@@ -55,14 +59,11 @@ async function connected(resumed) {
   }
 }
 
-const SIGN_IN =
-  "This network asks for a token, and this version of the console cannot sign in yet. It shows networks with auth.mode " +
-  "none, and the public rooms of networks with auth.public_read. With a token, use the moltnet command or the HTTP API.";
-
 function showProblem(error) {
   stream.close();
-  byId("notice-text").textContent = error.needsSignIn ? SIGN_IN : `${capitalised(error.message)}. Trying again by itself.`;
-  byId("notice").hidden = false;
+  if (error.needsSignIn) signing.ask();
+  byId("notice-text").textContent = `${capitalised(error.message)}. Trying again by itself.`;
+  byId("notice").hidden = error.needsSignIn;
   byId("conversations").hidden = error.needsSignIn || state.network === null;
   showStream(error.needsSignIn ? "sign-in needed" : "offline");
   clearTimeout(showProblem.timer);

@@ -1,15 +1,25 @@
 """From a request's headers to what its caller may do (HTTP API §2)."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
 import attrs
-from quart import request
+from quart import g, request
 
 from moltnet.app import App
-from moltnet.auth.claims import Claims
+from moltnet.auth.claims import ANONYMOUS, Claims
+from moltnet.auth.leases import Lease, Suffices
+from moltnet.auth.sessions import COOKIE, session_digest
 from moltnet.auth.tokens import InvalidCredential
-from moltnet.config.settings import Scope
+from moltnet.config.settings import AuthMode, Scope
 from moltnet.core.access import Viewer, require, viewer_of
 from moltnet.core.errors import Forbidden, Unauthenticated
+from moltnet.http.client_address import NOBODY, ClientAddress
+from moltnet.http.exchange import exchange_of
 from moltnet.protocol.errors import ErrorCode
+
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @attrs.frozen
@@ -20,7 +30,72 @@ class Gate:
 
     def claims(self) -> Claims:
         """Who calls. Raises ``Unauthenticated`` for a credential that is no good; none at all is anonymous."""
-        return self.claims_of(request.headers.get("Authorization"))
+        claims: Claims | None = g.get("claims")
+        if claims is None:
+            claims = g.claims = self._claims()
+            exchange_of(request.scope).identified(claims)
+        return claims
+
+    def _claims(self) -> Claims:
+        header = request.headers.get("Authorization", "")
+        session_id = request.cookies.get(COOKIE, "")
+        if header.strip() or not session_id or self.app.config.auth.mode is AuthMode.NONE:
+            return self.claims_of(header)
+        try:
+            claims = self.app.authenticator.in_session(session_digest(session_id))
+        except InvalidCredential:
+            # The browser sends it along with everything: what is public stays so after the session's end.
+            g.session_is_over = True
+            return self.claims_of(None)
+        if request.method not in READING:
+            self.require_own_page()
+        return claims
+
+    def presented(self, token: str) -> Claims:
+        """Who holds a token that came in a body. Raises ``Unauthenticated``, ``RateLimited``."""
+        return self.admitted(self.client.source, lambda: self.claims_of(f"Bearer {token}"), presents=True)
+
+    def require_own_page(self, *, if_any: bool = False) -> None:
+        """Refuse a change that the page of somebody else made in our user's name; ``if_any``: or no page at all.
+
+        Raises ``Forbidden``.
+        """
+        origin = request.headers.get("Origin")
+        if origin is None and not if_any:
+            raise Forbidden(
+                ErrorCode.ORIGIN_FORBIDDEN,
+                "who changes something by the console's cookie must name its Origin; programs send a token instead",
+            )
+        require_origin(self.app, origin, self.client)
+
+    @property
+    def client(self) -> ClientAddress:
+        """Where the request comes from, and by which address of ours."""
+        return exchange_of(request.scope).client
+
+    def admit(self) -> None:
+        """Count the request, before any route looks at it. Raises ``RateLimited``."""
+        presents = "Authorization" in request.headers or "Cookie" in request.headers
+        # A route that asks for a credential will say itself what is wrong with it; others do not care.
+        with suppress(Unauthenticated):
+            self.admitted(self.client.source, self.claims, presents=presents)
+
+    def admitted(self, source: str, identify: Callable[[], Claims], *, presents: bool) -> Claims:
+        """Who calls, after the call was counted; ``presents`` says that a credential comes with it.
+
+        Raises ``RateLimited``, and ``Unauthenticated`` as ``identify`` does.
+        """
+        admission = self.app.admission
+        if presents:
+            admission.check_guesses(source)
+        try:
+            claims = identify()
+        except Unauthenticated:
+            admission.note_failed_authentication(source)
+            admission.admit_request(ANONYMOUS, source)
+            raise
+        admission.admit_request(claims, source)
+        return claims
 
     def claims_of(self, authorization: str | None) -> Claims:
         """The same for a header of one's own, as an upgrade has it. Raises ``Unauthenticated``."""
@@ -43,6 +118,13 @@ class Gate:
             require(claims, *any_of)
         return claims, viewer
 
+    def lease(self, claims: Claims, suffices: Suffices) -> Lease:
+        """For a caller that goes on using its credential. Raises ``Unauthenticated`` if it has died meanwhile."""
+        try:
+            return self.app.leases.grant(claims, suffices)
+        except InvalidCredential as error:
+            raise Unauthenticated(ErrorCode.INVALID_TOKEN, str(error)) from None
+
     def network_reader(self) -> Claims:
         """A caller that may see the network's own document."""
         claims = self.claims()
@@ -52,7 +134,19 @@ class Gate:
         return claims
 
 
-def require_origin(app: App, origin: str | None) -> None:
+def require_origin(app: App, origin: str | None, client: ClientAddress = NOBODY) -> None:
     """Refuse a web page that is not one of ours; programs other than browsers name no origin. Raises ``Forbidden``."""
-    if not app.origins.permits(origin):
+    if not app.origins.permits(origin, client.origin):
         raise Forbidden(ErrorCode.ORIGIN_FORBIDDEN, "web pages of this origin are not let in; see allowed_origins")
+
+
+def require_host(app: App, client: ClientAddress) -> None:
+    """Where nobody is asked for a token, refuse a caller that reached us by a name that is not ours.
+
+    Raises ``Forbidden``.
+    """
+    if app.config.auth.mode is AuthMode.NONE and client.names_host and not app.hosts.permits(client.host_name):
+        raise Forbidden(
+            ErrorCode.HOST_FORBIDDEN,
+            "this network is not known by that name; use localhost or an address, or add its origin to allowed_origins",
+        )

@@ -12,6 +12,7 @@ import attrs
 from quart import Blueprint, Response, request
 
 from moltnet.app import App
+from moltnet.http.sessions import sign_in_by_link
 
 DIRECTORY: Final = Path(__file__).parent.parent / "console"
 INDEX: Final = "index.html"
@@ -71,9 +72,13 @@ def load_assets(directory: Path = DIRECTORY) -> Mapping[str, Asset]:
     }
 
 
-def console_routes(_app: App) -> Blueprint:
+def console_routes(app: App) -> Blueprint:
     routes = Blueprint("console", __name__)
     assets = load_assets()
+
+    @routes.before_request
+    async def sign_in() -> Response | None:
+        return await sign_in_by_link(app, request.path if request.path.startswith(HOME) else HOME)
 
     @routes.get("/")
     @routes.get("/console")
@@ -87,8 +92,7 @@ def console_routes(_app: App) -> Blueprint:
         """A file, or else the page, which finds its view in the URL."""
         found = assets.get(path, assets[INDEX])
         answer = Response(found.body, content_type=found.content_type)
-        answer.set_etag(found.etag)
-        await answer.make_conditional(request)
+        answer.set_etag(found.etag, weak=True)
         return answer
 
     @routes.after_request

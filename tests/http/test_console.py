@@ -61,7 +61,7 @@ def test_the_policy_lets_in_nothing_but_our_own_files() -> None:
     assert {"object-src", "base-uri", "form-action", "frame-ancestors", "trusted-types"} == directives.keys()
 
 
-@pytest.mark.parametrize("path", ["/", "/console", "/?access_token=abc", "/console?next=//evil.test"])
+@pytest.mark.parametrize("path", ["/", "/console", "/console?next=//evil.test"])
 async def test_the_ways_to_the_console_lead_there_and_repeat_nothing(client: HttpClient, path: str) -> None:
     answer = await client.get(path)
     assert (answer.status, answer.headers["location"], answer.body) == (307, "/console/", b"")

@@ -1,0 +1,96 @@
+"""``/v1/session``: signing in to the console, out of it, and who the caller is (design §3.9).
+
+The cookie holds a session's random id, never a token. It counts for requests of the HTTP API that bring no
+``Authorization`` header, and never for an attachment; a change by cookie must come from a page of ours.
+"""
+
+from datetime import timedelta
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from quart import Blueprint, Response, g, request
+
+from moltnet.app import App
+from moltnet.auth.sessions import COOKIE, session_digest
+from moltnet.config.settings import AuthMode
+from moltnet.core import sessions
+from moltnet.core.errors import Unauthenticated
+from moltnet.http.answers import json_answer, read_body
+from moltnet.http.auth import Gate
+from moltnet.protocol import limits
+from moltnet.protocol.sessions import SignInRequest
+
+# A page that is told so asks for a token (``moltnet/console/signing.js``).
+FAILED: Final = "sign_in"
+LIFETIME: Final = timedelta(seconds=limits.SESSION_SECONDS)
+
+
+def sessions_routes(app: App) -> Blueprint:
+    routes = Blueprint("sessions", __name__)
+    gate = Gate(app)
+    context = app.context
+
+    @routes.get("/v1/session")
+    async def who_am_i() -> Response:
+        return json_answer(sessions.who_am_i(context, gate.claims()))
+
+    @routes.post("/v1/session")
+    async def sign_in() -> Response:
+        gate.require_own_page(if_any=True)
+        claims = gate.presented((await read_body(SignInRequest)).token)
+        session_id = await sessions.sign_in(context, claims, LIFETIME)
+        answer = json_answer(sessions.who_am_i(context, app.authenticator.in_session(session_digest(session_id))))
+        plant(answer, session_id, is_secure=gate.client.scheme == "https")
+        return answer
+
+    @routes.delete("/v1/session")
+    async def sign_out() -> Response:
+        session_id = request.cookies.get(COOKIE, "")
+        if session_id:
+            await sessions.sign_out(context, session_id)
+        answer = json_answer(sessions.who_am_i(context, gate.claims_of(None)))
+        uproot(answer)
+        return answer
+
+    @routes.after_app_request
+    async def forget_what_is_over(answer: Response) -> Response:
+        if g.get("session_is_over", False) and "Set-Cookie" not in answer.headers:
+            uproot(answer)
+        return answer
+
+    return routes
+
+
+async def sign_in_by_link(app: App, page: str) -> Response | None:
+    """The answer to a link to ``page`` with ``?access_token=``; ``None`` for a request without one.
+
+    A good token opens a session, a bad one plants nothing; either way the browser forgets it (design §3.9).
+    """
+    token = request.args.get("access_token", "").strip()
+    if not token:
+        return None
+    gate = Gate(app)
+    query = {name: value for name, value in request.args.items() if name not in ("access_token", FAILED)}
+    session_id = ""
+    if app.config.auth.mode is not AuthMode.NONE:
+        try:
+            session_id = await sessions.sign_in(app.context, gate.presented(token), LIFETIME)
+        except Unauthenticated:
+            query[FAILED] = "failed"
+    where = f"{quote(page)}?{urlencode(query)}" if query else quote(page)
+    answer = Response(b"", 303, {"Location": where, "Cache-Control": "no-store"})
+    if session_id:
+        plant(answer, session_id, is_secure=gate.client.scheme == "https")
+    return answer
+
+
+def plant(answer: Response, session_id: str, *, is_secure: bool) -> None:
+    """Give the browser its session."""
+    answer.set_cookie(
+        COOKIE, session_id, max_age=LIFETIME, path="/", secure=is_secure, httponly=True, samesite="Strict"
+    )
+
+
+def uproot(answer: Response) -> None:
+    """Take the session's cookie from the browser."""
+    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
