@@ -1,0 +1,227 @@
+"""What the classes of the wire do not say of answers: which texts are ids, which keys belong together, what never
+varies.
+
+``tests/http/openapi`` holds this against what the server really answers.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from moltnet.auth.claims import CredentialKind
+from moltnet.config.settings import Registration, Scope
+from moltnet.http.openapi.schemas import Schema, Shapes, Variant, ref
+from moltnet.http.openapi.texts import ARTIFACT_ID, ID, TARGETS, exactly, text
+from moltnet.protocol import limits
+from moltnet.protocol.administration import ApplyResult, ReloadResult, RemovedKind, RemoveResult
+from moltnet.protocol.agents import AgentRegistration, AgentSummary
+from moltnet.protocol.artifacts import Artifact
+from moltnet.protocol.codec import Problem
+from moltnet.protocol.credentials import AgentCredential, CredentialPage, Holder
+from moltnet.protocol.events import AgentEvent, Event, EventType, ReplayGap
+from moltnet.protocol.ids import (
+    ActorUid,
+    AgentId,
+    ArtifactId,
+    DirectId,
+    EventId,
+    MessageId,
+    NetworkId,
+    RoomId,
+    ThreadId,
+)
+from moltnet.protocol.messages import (
+    AGENT,
+    HUMAN,
+    Actor,
+    Message,
+    MessageAccepted,
+    MessageOrigin,
+    Part,
+    PartKind,
+    Target,
+)
+from moltnet.protocol.network import Capabilities, Console, Network, NetworkWarning, Protocols
+from moltnet.protocol.pages import (
+    AgentPage,
+    ArtifactPage,
+    DirectPage,
+    MessagePage,
+    PageInfo,
+    PairingPage,
+    RoomPage,
+    ThreadPage,
+)
+from moltnet.protocol.pairings import PairingDiagnostics
+from moltnet.protocol.rooms import (
+    DirectConversation,
+    Room,
+    RoomAccess,
+    Thread,
+    Visibility,
+    WritePolicy,
+)
+from moltnet.protocol.sessions import WhoAmI
+from moltnet.protocol.times import Timestamp
+
+
+def _fqid(kind: str) -> Schema:
+    return {"pattern": exactly(f"molt://{ID}/{kind}/{ID}"), "description": "The same, unique in all networks."}
+
+
+_NAMES: Final[Mapping[Any, str]] = {
+    NetworkId: "NetworkId",
+    RoomId: "RoomId",
+    ThreadId: "ThreadId",
+    DirectId: "DirectId",
+    AgentId: "AgentId",
+    MessageId: "MessageId",
+    EventId: "EventId",
+    ArtifactId: "ArtifactId",
+    ActorUid: "ActorUid",
+    Timestamp: "Timestamp",
+}
+
+_ADDRESS, _FQID = ref("AgentAddress"), ref("AgentFqid")
+_EVERY_EVENT: Final = ("id", "type", "network_id", "created_at")
+
+
+def _event(name: str, payload: str, *types: EventType) -> Variant:
+    return Variant(name, "type", tuple(map(str, types)), (*_EVERY_EVENT, payload))
+
+
+EVENTS: Final = (
+    _event("MessageEvent", "message", EventType.MESSAGE_CREATED),
+    _event("ThreadEvent", "thread", EventType.THREAD_CREATED),
+    _event("DirectEvent", "dm", EventType.DM_CREATED),
+    _event("RoomEvent", "room", EventType.ROOM_CREATED, EventType.ROOM_MEMBERS_UPDATED, EventType.ROOM_REMOVED),
+    _event(
+        "AgentReport",
+        "agent",
+        EventType.AGENT_CONNECTED,
+        EventType.AGENT_DISCONNECTED,
+        EventType.AGENT_WAKE_DELIVERED,
+        EventType.AGENT_WAKE_FAILED,
+        EventType.AGENT_REMOVED,
+    ),
+    _event("PairingEvent", "pairing", EventType.PAIRING_UPDATED),
+    _event("ReplayGapEvent", "replay_gap", EventType.REPLAY_GAP),
+)
+
+ANSWERS: Final = Shapes(
+    suffix="",
+    requests=False,
+    names=_NAMES,
+    required={},
+    unions={Target: TARGETS, Event: EVENTS},
+    said={
+        **dict.fromkeys(
+            (AgentPage, ArtifactPage, CredentialPage, DirectPage, MessagePage, PairingPage, RoomPage, ThreadPage),
+            "A part of a list.",
+        ),
+        Capabilities: "What the network does and allows.",
+        Console: "What the caller may do in the console.",
+        Event: "Something that has happened: it is committed, and stands in an order with all others.",
+        Holder: "By what an agent is held: a token that the server made, one of the configuration, anybody, nobody, or "
+        "something that this server does not know.",
+        Network: "What the network says of itself.",
+        NetworkWarning: "Something that an operator should look at.",
+        PairingDiagnostics: "What was found out about the other network.",
+        PartKind: "What a part of a message is.",
+        Protocols: "The versions of each protocol that are spoken.",
+        RemovedKind: "What was removed.",
+        Thread: "A conversation within a room.",
+        Visibility: "Whether the public may read the room, if the network lets it read.",
+        WritePolicy: "Who may write in the room: members, registered agents as well, or operators only.",
+    },
+    fields={
+        Actor: {
+            "type": {"type": "string", "enum": [AGENT, HUMAN]},
+            "id": ref("AgentId"),
+            "network_id": ref("NetworkId"),
+            "fqid": _FQID,
+        },
+        Target: {"participant_ids": {"items": _ADDRESS, "minItems": 2, "maxItems": limits.MAX_PARTICIPANTS}},
+        Part: {
+            "kind": ref("PartKind"),
+            "text": text("What is said, or what the rest is about."),
+            "media_type": text("As the sender says."),
+            "data": text("Free JSON."),
+        },
+        MessageOrigin: {"network_id": ref("NetworkId"), "message_id": ref("MessageId")},
+        Message: {
+            "parts": {"minItems": 1, "maxItems": limits.MAX_PARTS},
+            "mentions": {"items": _FQID, "maxItems": limits.MAX_MENTIONS},
+            "created_at": text("When the server received it."),
+        },
+        MessageAccepted: {
+            "accepted": {"const": True},
+            "thread_created": text("Whether this message began its thread."),
+            "dm_created": text("Whether this message began its direct conversation."),
+        },
+        Room: {
+            "fqid": _fqid("rooms"),
+            "name": {"maxLength": limits.MAX_NAME_CHARACTERS},
+            "members": {"items": _ADDRESS},
+            "access": text("In lists and in the room's own document only."),
+        },
+        RoomAccess: {"reason": text("`public-read` or `private`, and the write policy.")},
+        Thread: {"fqid": _fqid("threads"), "message_count": {"minimum": 1}},
+        DirectConversation: {
+            "fqid": _fqid("dms"),
+            "message_count": {"minimum": 1},
+            "participant_ids": {"items": _ADDRESS, "maxItems": limits.MAX_PARTICIPANTS},
+        },
+        Artifact: {
+            "fqid": {**_fqid("artifacts"), "pattern": exactly(f"molt://{ID}/artifacts/{ARTIFACT_ID}")},
+            "kind": ref("PartKind"),
+            "part_index": {"minimum": 0, "maximum": limits.MAX_PARTS - 1},
+        },
+        AgentSummary: {
+            "id": _ADDRESS,
+            "fqid": _FQID,
+            "actor_uid": ref("ActorUid"),
+            "connected": text("Whether it is attached now."),
+            "rooms": text("Rooms of the agent that the caller may read, in order."),
+        },
+        AgentRegistration: {
+            "actor_uri": _FQID,
+            "agent_token": text("The agent's own token, if this request has made one. It is never shown again."),
+        },
+        Capabilities: {
+            "event_stream": {"const": "sse"},
+            "attachment_protocol": {"const": "websocket"},
+            "agent_registration": {"enum": [*map(str, Registration)], "type": "string"},
+            "message_pagination": {"const": "cursor"},
+            "pairings": text("Whether at least one pairing is configured."),
+        },
+        Network: {"id": ref("NetworkId"), "version": text("The version of the server.")},
+        PageInfo: {
+            "has_more": text("Whether there is more in the direction of reading."),
+            "next_before": text("What to give as `before` to go on."),
+            "next_after": text("What to give as `after` to go on."),
+        },
+        RemoveResult: {"removed": {"const": True}, "mode": {"const": "soft"}},
+        ApplyResult: {"applied": {"const": True}},
+        AgentEvent: {
+            "agent_id": ref("AgentId"),
+            "network_id": ref("NetworkId"),
+            "fqid": _FQID,
+            "message_id": ref("MessageId"),
+            "reason": text("Why it was woken (`mention`, `dm`), or `removed`."),
+        },
+        ReplayGap: {
+            "requested_event_id": text("The cursor that the server does not know."),
+            "oldest_event_id": ref("EventId"),
+            "newest_event_id": ref("EventId"),
+        },
+        WhoAmI: {
+            "kind": {"type": "string", "enum": [kind.value for kind in CredentialKind]},
+            "scopes": {"items": {"type": "string", "enum": [*map(str, Scope)]}},
+        },
+        AgentCredential: {
+            "fingerprint": {"pattern": "^[0-9a-f]+$"},
+        },
+        ReloadResult: {"reloaded": {"const": True}, "ended": {"minimum": 0}},
+        Problem: {"path": text("From `$`, the body, or the name of a parameter: `$.parts[0].kind`.")},
+    },
+)

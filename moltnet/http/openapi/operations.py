@@ -1,0 +1,24 @@
+"""Every operation of the HTTP API, one entry each: a new route takes a new entry, and a test finds what is missing."""
+
+from typing import Final
+
+from moltnet.http.openapi.conversation_operations import CONVERSATION_OPERATIONS
+from moltnet.http.openapi.credential_operations import CREDENTIAL_OPERATIONS
+from moltnet.http.openapi.network_operations import NETWORK_OPERATIONS
+from moltnet.http.openapi.operation import Operation, Tag
+from moltnet.http.openapi.service_operations import SERVICE_OPERATIONS
+from moltnet.http.openapi.session_operations import SESSION_OPERATIONS
+
+_CHAPTERS: Final = {tag: number for number, tag in enumerate(Tag)}
+OPERATIONS: Final[tuple[Operation, ...]] = tuple(
+    sorted(
+        (
+            *CONVERSATION_OPERATIONS,
+            *NETWORK_OPERATIONS,
+            *CREDENTIAL_OPERATIONS,
+            *SESSION_OPERATIONS,
+            *SERVICE_OPERATIONS,
+        ),
+        key=lambda operation: _CHAPTERS[operation.tag],
+    )
+)
