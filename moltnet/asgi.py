@@ -6,6 +6,7 @@ The lifespan opens the network and holds it open; HTTP goes to Quart, ``/v1/atta
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,10 +18,12 @@ from moltnet.config.problems import ConfigError
 from moltnet.config.server import load_server_config
 from moltnet.core.errors import NotFound
 from moltnet.http.api import make_api
-from moltnet.http.attach import Message, Receive, Send, refuse, serve_attach
+from moltnet.http.attach import refuse, serve_attach
+from moltnet.http.exchange import Exchange, Message, Receive, Send
+from moltnet.http.floods import flood, refuse_request
 from moltnet.log import configure, describe_error, get_logger
+from moltnet.protocol import limits
 from moltnet.protocol.errors import ErrorCode
-from moltnet.protocol.ids import new_request_id
 from moltnet.storage.store import StorageError
 
 log = get_logger("server")
@@ -35,19 +38,36 @@ class NetworkAsgi:
 
     app: App
     _quart: QuartTrio = attrs.field(init=False)
+    _unheard: set[str] = attrs.field(factory=set, init=False)
 
     @_quart.default
     def _make_quart(self) -> QuartTrio:
         return make_api(self.app)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._quart(_with_path(scope), receive, send)  # type: ignore[arg-type]  # ASGI messages are plain mappings here
-        elif scope["path"] == ATTACH_PATH:
-            await serve_attach(self.app, scope, receive, send)
-        else:
-            await receive()
-            await refuse(send, NotFound(ErrorCode.UNKNOWN_ROUTE, "there is no such route"), new_request_id())
+        with Exchange.of(scope, self.app.metrics.http, self.app.config.server.trusted_proxies) as exchange:
+            if exchange.client.is_unheard:
+                self._warn_of_proxy(exchange.client.ip)
+            if scope["type"] == "http":
+                if (refusal := flood(self.app, scope, exchange)) is not None:
+                    await refuse_request(exchange.send_from(send), refusal, exchange)
+                    return
+                await self._quart(
+                    exchange.within(_with_path(scope)),  # type: ignore[arg-type]  # ASGI messages are plain mappings here
+                    exchange.receive_from(receive),  # type: ignore[arg-type]
+                    exchange.send_from(send),
+                )
+            elif scope["path"] == ATTACH_PATH:
+                await serve_attach(self.app, exchange, scope, receive, send)
+            else:
+                await receive()
+                await refuse(send, NotFound(ErrorCode.UNKNOWN_ROUTE, "there is no such route"), exchange)
+
+    def _warn_of_proxy(self, ip: str) -> None:
+        """Once for each, and not for ever: anybody nearby can say to be a proxy."""
+        if ip not in self._unheard and len(self._unheard) < limits.MAX_PROXIES:
+            self._unheard.add(ip)
+            log.warning("if this is a proxy, name it in server.trusted_proxies: its callers count as one", address=ip)
 
 
 def _with_path(scope: Message) -> Message:
@@ -105,7 +125,7 @@ async def _open_from_environment() -> AsyncIterator[App]:
     configure(format=config.log.format.value, level=config.log.level.value)
     for notice in config.notices:
         log.warning(notice)
-    async with open_app(config) as app:
+    async with open_app(config, load=partial(load_server_config, config.source, os.environ, Path.cwd())) as app:
         yield app
 
 

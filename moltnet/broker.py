@@ -6,18 +6,20 @@ never waits. What a reader may see is decided elsewhere (``moltnet.core.access``
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import attrs
 import trio
 
+from moltnet.metrics import BrokerMetrics
 from moltnet.protocol import limits
 from moltnet.protocol.codec import encode
 from moltnet.protocol.events import EventType, ReplayGap
 from moltnet.protocol.ids import GAP_PREFIX, NetworkId, gap_event_id
 from moltnet.protocol.times import format_timestamp
 from moltnet.storage.changes import event_wire
+from moltnet.storage.pages import replay_page
 from moltnet.storage.records import EventRecord
 from moltnet.storage.store import Store
 
@@ -46,10 +48,14 @@ class Broker:
     store: Store
     newest_seq: int
     newest_id: str = ""
+    metrics: BrokerMetrics = attrs.field(factory=BrokerMetrics.on)
     _ring: list[EventRecord] = attrs.field(init=False, factory=list)
     _ring_bytes: int = attrs.field(init=False, default=0)
     _ended: bool = attrs.field(init=False, default=False)
     _arrivals: trio.lowlevel.ParkingLot = attrs.field(init=False, factory=trio.lowlevel.ParkingLot)
+    # Who waits as one agent. If a report of each coming, going and wake woke everybody, its cost would grow with them.
+    _waiting_as: dict[str, trio.lowlevel.ParkingLot] = attrs.field(init=False, factory=dict)
+    _all_woken_seq: int = attrs.field(init=False, default=0)
 
     def publish(self, records: Sequence[EventRecord]) -> None:
         """Make committed events visible, in commit order. Called by the journal only."""
@@ -62,7 +68,9 @@ class Broker:
         self._ring_bytes += sum(len(record.wire) for record in records)
         self._trim()
         self.newest_seq, self.newest_id = records[-1].seq, records[-1].id
-        self._arrivals.unpark_all()
+        for record in records:
+            self.metrics.published(record.type)
+        self._wake(records)
 
     def subscribe(self, after_seq: int) -> "Subscription":
         """A reader of everything after ``after_seq``. It holds nothing, so it needs no closing."""
@@ -92,27 +100,55 @@ class Broker:
         return Position(before_oldest, gap=EventRecord(0, event_id, EventType.REPLAY_GAP, wire))
 
     def recent_after(self, seq: int, limit: int) -> Sequence[EventRecord] | None:
-        """At most ``limit`` events after ``seq`` from the ring; ``None`` if the ring no longer reaches back to it."""
+        """The next events after ``seq`` from the ring, at most ``limit``; ``None`` if it no longer reaches back to it.
+
+        No more than the store would hand out at once: a reader that stalls keeps them alive when the ring has moved on.
+        """
         if seq >= self.newest_seq:
             return ()
         if not self._ring or self._ring[0].seq > seq + 1:
             return None
         start = bisect_right(self._ring, seq, key=_seq)
-        return self._ring[start : start + limit]
+        return replay_page(self._ring[start : start + limit], limit)
 
     def end(self) -> None:
         """Let readers go: from now on they get ``StreamEnded``. Publishing goes on."""
         self._ended = True
-        self._arrivals.unpark_all()
+        self._wake(())
 
-    async def wait_newer(self, seq: int) -> None:
-        """Wait until an event after ``seq`` has been published. Always a checkpoint. Raises ``StreamEnded``."""
+    async def wait_newer(self, seq: int, agent_id: str = "") -> None:
+        """Wait until an event after ``seq`` has been published. Always a checkpoint. Raises ``StreamEnded``.
+
+        Who waits as an agent is not woken by reports about others, for as long as the ring is sure to hold them.
+        """
         if self.newest_seq > seq or self._ended:
             await trio.lowlevel.checkpoint()
         while self.newest_seq <= seq and not self._ended:
-            await self._arrivals.park()
+            await self._park(agent_id)
         if self._ended:
             raise StreamEnded
+
+    async def _park(self, agent_id: str) -> None:
+        if not agent_id:
+            await self._arrivals.park()
+            return
+        lot = self._waiting_as.setdefault(agent_id, trio.lowlevel.ParkingLot())
+        try:
+            await lot.park()
+        finally:
+            if not lot and self._waiting_as.get(agent_id) is lot:
+                del self._waiting_as[agent_id]
+
+    def _wake(self, records: Sequence[EventRecord]) -> None:
+        self._arrivals.unpark_all()
+        only_reports = all(map(_is_report, records)) and not self._ended
+        if only_reports and self.newest_seq - self._all_woken_seq < limits.RING_EVENTS // 4:
+            agent_ids: Iterable[str] = {record.agent_id for record in records}
+        else:
+            agent_ids, self._all_woken_seq = tuple(self._waiting_as), self.newest_seq
+        for agent_id in agent_ids:
+            if agent_id in self._waiting_as:
+                self._waiting_as[agent_id].unpark_all()
 
     def _trim(self) -> None:
         # Half of the ring goes at once, so that the cost of moving the rest is spread over many events.
@@ -130,6 +166,11 @@ def _seq(record: EventRecord) -> int:
     return record.seq
 
 
+def _is_report(record: EventRecord) -> bool:
+    """Whether it is about one agent, and of nobody else's interest who does not observe."""
+    return bool(record.agent_id) and not record.room_id and not record.direct_id
+
+
 @attrs.define(eq=False)
 class Subscription:
     """One reader's place in the log: ``seq`` is that of the last event that ``receive`` handed out."""
@@ -137,16 +178,19 @@ class Subscription:
     _broker: Broker
     seq: int
 
-    async def receive(self, limit: int = limits.REPLAY_PAGE_EVENTS) -> Sequence[EventRecord]:
+    async def receive(self, limit: int = limits.REPLAY_PAGE_EVENTS, *, agent_id: str = "") -> Sequence[EventRecord]:
         """The next events in order, at least one. Cancelled, it hands out nothing.
+
+        Reports about agents other than ``agent_id``, if there is one, may come late: with the next event that is none.
 
         Raises ``StorageError``, and ``StreamEnded`` when the server is about to stop.
         """
         while True:
-            await self._broker.wait_newer(self.seq)
+            await self._broker.wait_newer(self.seq, agent_id)
             published = self._broker.newest_seq
             records = self._broker.recent_after(self.seq, limit)
             if records is None:
+                self._broker.metrics.store_reads.inc()
                 stored = await self._broker.store.events_after(self.seq, limit)
                 # A commit shows in the store before it is published, and only then is it known who may see it.
                 records = [record for record in stored if record.seq <= self._broker.newest_seq]

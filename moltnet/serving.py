@@ -10,11 +10,12 @@ connection ends no other, attachments and streams are told goodbye before connec
 reading holds nothing up.
 """
 
+import os
 import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import partial
 
 import trio
@@ -23,9 +24,14 @@ from hypercorn.config import Config
 from moltnet.app import App
 from moltnet.asgi import NetworkAsgi
 from moltnet.config.urls import ListenAddress
+from moltnet.core.errors import Refused
+from moltnet.http.client_address import connection_source
 from moltnet.http.connection import Connections
+from moltnet.journal import JournalClosed
 from moltnet.log import get_logger
 from moltnet.protocol import limits
+from moltnet.reload import reload
+from moltnet.storage.store import StorageError
 
 log = get_logger("server")
 
@@ -39,6 +45,7 @@ GRACEFUL_SECONDS = 2 * limits.CLOSE_SECONDS
 KEEP_ALIVE_SECONDS = 60
 # A client may send its whole day through one connection.
 KEEP_ALIVE_REQUESTS = 1_000_000_000
+_STDIN = 0
 
 
 class CannotListen(Exception):
@@ -118,7 +125,14 @@ async def serve(
     Cancelled, it ends without the first of these two.
     """
     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in sockets]
-    connections = Connections(NetworkAsgi(app), _hypercorn_config())
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors != resource.RLIM_INFINITY:
+        app.admission.fit(descriptors)
+
+    def admit(peer: str) -> AbstractContextManager[bool]:
+        return app.admission.connection(connection_source(peer, app.config.server.trusted_proxies))
+
+    connections = Connections(NetworkAsgi(app), _hypercorn_config(), admit)
     async with trio.open_nursery() as serving:
         ended = trio.Event()
         serving.start_soon(_cut_the_stuck, connections, ended)
@@ -170,3 +184,25 @@ async def stop_on_signals() -> AsyncIterator[trio.Event]:
         await nursery.start(watch)
         yield stop
         nursery.cancel_scope.cancel(reason="the block is done")
+
+
+async def reload_on_hangup(
+    app: App, stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Reload at every SIGHUP. What is wrong with the file goes to the log and changes nothing. Ends when cancelled.
+
+    The same signal tells that the terminal was closed in which we run: then ``stop`` is set, as people expect it.
+    """
+    had_terminal = os.isatty(_STDIN)
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        task_status.started()
+        async for _ in signals:
+            if had_terminal and not os.isatty(_STDIN):
+                stop.set()
+                return
+            try:
+                await reload(app)
+            except Refused:
+                pass  # logged, and everything is as it was
+            except (StorageError, JournalClosed) as error:
+                log.warning("reload failed, nothing has changed", reason=str(error))

@@ -27,11 +27,15 @@ class AttachedAgent:
 
 @attrs.frozen
 class Wake:
-    """A message that wakes the agent: what reports say of it. It does not hold the message, which may be large."""
+    """A message that wakes the agent: what reports say of it. It does not hold the message, which may be large.
+
+    ``since`` is when it was sent to the agent.
+    """
 
     reason: str
     message_id: str
     target: Target | None
+    since: Timestamp = Timestamp("")
 
 
 def wake_of(record: EventRecord, fqid: str) -> Wake | None:

@@ -1,13 +1,15 @@
 """Who is attached right now, and whether another attachment of the same agent may come in (attach protocol §3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 import attrs
 import trio
 
-from moltnet.auth.claims import ANONYMOUS_KEY
+from moltnet.attach.delivery import Wake
+from moltnet.auth.claims import ANONYMOUS_KEY, NOBODY_KEY
+from moltnet.auth.tokens import AGENT_PREFIX
 from moltnet.core.errors import Conflict
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.ids import AgentId
@@ -23,12 +25,25 @@ class Dismissal:
 
 REMOVED: Final = Dismissal("agent_removed", "agent was removed from the network")
 REBOUND: Final = Dismissal("agent_rebound", "agent was given to another credential")
+ROTATED: Final = Dismissal("token_rotated", "the agent's token was replaced")
+REVOKED: Final = Dismissal("token_revoked", "the agent's token was revoked")
+
+
+def rebound(credential_key: str) -> Dismissal:
+    """Why an agent's attachments end when it gets another credential."""
+    if credential_key == NOBODY_KEY:
+        return REVOKED
+    return ROTATED if credential_key.startswith(AGENT_PREFIX) else REBOUND
 
 
 @attrs.define(eq=False)
 class Seat:
-    """One attachment's place. What runs in ``scope`` is cancelled by a dismissal."""
+    """One attachment's place. What runs in ``scope`` is cancelled by a dismissal.
 
+    ``wakes`` are those that were sent to it and not ACKed, by cursor, in the order of sending.
+    """
+
+    wakes: dict[str, Wake] = attrs.field(init=False, factory=dict)
     scope: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
     dismissal: Dismissal | None = attrs.field(init=False, default=None)
 
@@ -45,6 +60,14 @@ class Registry:
 
     def is_connected(self, agent_id: AgentId) -> bool:
         return agent_id in self._seats
+
+    def pending_wakes(self, agent_id: AgentId) -> Sequence[Wake]:
+        """What an agent was woken by and has not ACKed, the oldest first; once for each of its attachments."""
+        wakes = (wake for seat in self._seats.get(agent_id, ()) for wake in seat.wakes.values())
+        return sorted(wakes, key=lambda wake: wake.since)
+
+    def count_pending_wakes(self) -> int:
+        return sum(len(seat.wakes) for seats in self._seats.values() for seat in seats)
 
     @contextmanager
     def attached(self, agent_id: AgentId, key: str) -> Iterator[Seat]:

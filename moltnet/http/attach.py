@@ -4,8 +4,7 @@ Without a framework in between, a disconnect is an answer to ``receive`` instead
 attachment holds less memory.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from contextlib import ExitStack
 
 import attrs
 import trio
@@ -17,13 +16,11 @@ from moltnet.auth.claims import Claims, CredentialKind
 from moltnet.config.settings import AuthMode, Registration, Scope
 from moltnet.core.access import require
 from moltnet.core.errors import Refused
-from moltnet.http.auth import Gate, require_origin
-from moltnet.http.envelope import STATUS, error_body
-from moltnet.protocol.ids import accepted_request_id, new_request_id
+from moltnet.http.auth import Gate, require_host, require_origin
+from moltnet.http.envelope import STATUS, error_body, refusal_headers
+from moltnet.http.exchange import ATTACH_ROUTE, UPGRADED, Exchange, Message, Receive, Send
+from moltnet.http.headers import error_headers
 
-Message = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 _NORMAL, _GONE = 1000, 1006
 
 
@@ -71,20 +68,33 @@ def _peer_said_goodbye(send: Send) -> bool:
     return getattr(connection, "state", None) is ConnectionState.CLOSED
 
 
-async def serve_attach(app: App, scope: Message, receive: Receive, send: Send) -> None:
+async def serve_attach(app: App, exchange: Exchange, scope: Message, receive: Receive, send: Send) -> None:
     """Check credential and origin, accept, and run the attachment until it ends."""
+    exchange.route = ATTACH_ROUTE
     headers = _headers(scope)
     await receive()  # websocket.connect
     try:
-        claims = _attach_claims(app, headers.get("authorization"))
-        require_origin(app, headers.get("origin"))
+        require_host(app, exchange.client)
+        claims = _attach_claims(app, exchange, headers.get("authorization"))
+        require_origin(app, headers.get("origin"), exchange.client)
+        exchange.held.enter_context(app.admission.attachment(claims, exchange.client.source))
+        pending = exchange.held.enter_context(ExitStack())
+        pending.enter_context(app.admission.handshake(exchange.client.source))
     except Refused as error:
-        request_id = accepted_request_id(headers.get("x-request-id")) or new_request_id()
-        await refuse(send, error, request_id)
+        app.metrics.attach.refused(error.code)
+        await refuse(send, error, exchange)
         return
+
+    def identified() -> None:
+        pending.close()
+        if claims.kind is CredentialKind.ANONYMOUS:
+            app.admission.admit_registration(claims, exchange.client.source)
+
     _refuse_compression(send)
-    await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-    await app.gateway.serve(AsgiLink(receive, send), claims)
+    exchange.answered(UPGRADED)
+    request_id = (b"x-request-id", exchange.request_id.encode())
+    await send({"type": "websocket.accept", "subprotocol": None, "headers": [request_id]})
+    exchange.ending = await app.gateway.serve(AsgiLink(receive, send), claims, identified)
 
 
 def _refuse_compression(send: Send) -> None:
@@ -98,9 +108,13 @@ def _refuse_compression(send: Send) -> None:
         handshake.extensions = None
 
 
-def _attach_claims(app: App, authorization: str | None) -> Claims:
-    """Who attaches (attach protocol §1). Raises ``Unauthenticated``, ``Forbidden``."""
-    claims = Gate(app).claims_of(authorization)
+def _attach_claims(app: App, exchange: Exchange, authorization: str | None) -> Claims:
+    """Who attaches (attach protocol §1). Raises ``RateLimited``, ``Unauthenticated``, ``Forbidden``."""
+    gate = Gate(app)
+    claims = gate.admitted(
+        exchange.client.source, lambda: gate.claims_of(authorization), presents=authorization is not None
+    )
+    exchange.identified(claims)
     policy = app.context.policy
     anonymous_may_claim = policy.effective_registration is Registration.OPEN and policy.mode is not AuthMode.NONE
     if not (claims.kind is CredentialKind.ANONYMOUS and anonymous_may_claim):
@@ -112,12 +126,11 @@ def _headers(scope: Message) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-async def refuse(send: Send, error: Refused, request_id: str) -> None:
+async def refuse(send: Send, error: Refused, exchange: Exchange) -> None:
     """Answer an upgrade with an ordinary HTTP error instead of a WebSocket."""
     status = STATUS[type(error)]
-    headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode())]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
+    exchange.answered(status)
+    headers = error_headers(exchange.request_id, refusal_headers(error))
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    body = error_body(error.code, error.message, request_id)
+    body = error_body(error.code, error.message, exchange.request_id) + b"\n"
     await send({"type": "websocket.http.response.body", "body": body, "more_body": False})

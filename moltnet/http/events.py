@@ -10,10 +10,11 @@ import trio
 from quart import Blueprint, Response, request
 
 from moltnet.app import App
-from moltnet.auth.claims import Claims, CredentialKind
+from moltnet.auth.leases import Lease, Suffices
 from moltnet.broker import Position, StreamEnded
 from moltnet.core.access import can_see, viewer_of
-from moltnet.http.auth import Gate
+from moltnet.http.auth import Gate, require_origin
+from moltnet.http.exchange import exchange_of
 from moltnet.http.rooms import READ
 from moltnet.log import get_logger
 from moltnet.protocol import limits
@@ -31,13 +32,22 @@ def events_routes(app: App) -> Blueprint:
 
     @routes.get("/v1/events/stream")
     async def stream() -> Response:
+        exchange = exchange_of(request.scope)
+        require_origin(app, request.headers.get("Origin"), exchange.client)
         claims, _ = gate.reader(*READ)
+        if request.method != "HEAD":
+            exchange.held.enter_context(app.admission.stream(claims, exchange.client.source))
         position = await app.broker.locate(_cursor(), app.context.clock())
         if request.method == "HEAD":
             return _answer(b"")
-        return _answer(EventStream(app, claims, position).chunks())
+        exchange.begin_stream()
+        return _answer(EventStream(app, gate.lease(claims, _sees_something(app)), position).chunks())
 
     return routes
+
+
+def _sees_something(app: App) -> Suffices:
+    return lambda claims: not viewer_of(claims, app.context.policy, app.context.directory).sees_nothing
 
 
 def _answer(body: bytes | AsyncIterator[bytes]) -> Response:
@@ -57,15 +67,15 @@ def _cursor() -> str:
 class EventStream:
     """One reader. What it may see is decided for each event, so who loses a room loses its events at once.
 
-    So is who it is: an agent that is removed has no token any more, and its id may soon be somebody else's.
+    The lease ends with the token: at its time, by a reload, or with the agent, whose id may soon be somebody else's.
     """
 
     app: App
-    claims: Claims
+    lease: Lease
     position: Position
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Bytes to write, until the server drains. No scope stays open across a ``yield``."""
+        """Bytes to write, until the server drains or the lease ends. No scope stays open across a ``yield``."""
         yield b": stream-open\n\n"
         if self.position.gap is not None:
             yield _frame(self.position.gap)
@@ -74,29 +84,26 @@ class EventStream:
         while True:
             records: Sequence[EventRecord] = ()
             try:
-                with trio.move_on_at(quiet_until) as waiting:
+                with self.lease.watched(quiet_until):
                     records = await subscription.receive()
             except StreamEnded:
                 return
             except StorageError as error:
                 log.warning("stream ended", reason=str(error))
                 return
-            if self._credential_died():
+            if self.lease.problem:
+                log.info("stream ended", reason=self.lease.problem)
                 return
-            for chunk in (KEEP_ALIVE,) if waiting.cancelled_caught else self._chunks(records):
+            for chunk in self._chunks(records) if records else (KEEP_ALIVE,):
                 yield chunk
                 quiet_until = trio.current_time() + limits.SSE_KEEP_ALIVE_SECONDS
             # Once the peer is gone, writing neither waits nor fails: this loop must not keep the others from running.
             await trio.lowlevel.checkpoint()
 
-    def _credential_died(self) -> bool:
-        agents = self.app.context.directory.agents_of(self.claims.key)
-        return self.claims.kind is CredentialKind.AGENT and agents != self.claims.agents
-
     def _chunks(self, records: Sequence[EventRecord]) -> Iterator[bytes]:
         """What may be seen of it, many small events at once. Made when it is written: a slow reader holds one chunk."""
         policy, directory = self.app.context.policy, self.app.context.directory
-        viewer = viewer_of(self.claims, policy, directory)
+        viewer = viewer_of(self.lease.claims, policy, directory)
         frames, size_bytes = list[bytes](), 0
         for record in records:
             if not can_see(viewer, record, policy, directory):
@@ -105,7 +112,11 @@ class EventStream:
             if frames and size_bytes + len(frame) > limits.SSE_CHUNK_BYTES:
                 yield b"".join(frames)
                 frames, size_bytes = [], 0
-                viewer = viewer_of(self.claims, policy, directory)  # that took a while, maybe
+                # That took a while, maybe.
+                if self.lease.problem:
+                    return
+                policy = self.app.context.policy
+                viewer = viewer_of(self.lease.claims, policy, directory)
             frames.append(frame)
             size_bytes += len(frame)
         if frames:

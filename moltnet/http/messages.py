@@ -17,6 +17,7 @@ def messages_routes(app: App) -> Blueprint:
     @routes.post("/v1/messages")
     async def send() -> Response:
         claims = gate.require(Scope.WRITE, Scope.PAIR)
+        app.admission.admit_message(claims, gate.client.source)
         accepted = await send_message(app.context, await read_body(SendMessageRequest), claims)
         return json_answer(accepted, 202)
 
