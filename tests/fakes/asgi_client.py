@@ -14,7 +14,10 @@ from quart_trio import QuartTrio
 
 from moltnet.app import App
 from moltnet.asgi import NetworkAsgi
+from moltnet.http.exchange import Exchange
+from moltnet.metrics import HttpMetrics
 from moltnet.protocol.codec import unstructure
+from tests.fakes.conformance import check_answer
 
 Message = dict[str, Any]
 
@@ -44,13 +47,41 @@ class AsgiExchange:
             if message["body"] or not message.get("more_body", False):
                 return bytes(message["body"])
 
+    def receive_waiting(self) -> bytes:
+        """The pieces of the body that have been sent so far."""
+        data = b""
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                data += self._from_app.receive_nowait().get("body", b"")
+        return data
+
     def hang_up(self) -> None:
         self._to_app.send_nowait({"type": "http.disconnect"})
 
 
+@attrs.define(eq=False)
+class _Heard:
+    """What is answered, to be held against the OpenAPI document once it is whole. An event stream never is."""
+
+    _method: str
+    _target: str
+    _status: int = 0
+    _headers: Mapping[str, str] = attrs.field(factory=dict)
+    _body: bytes = b""
+
+    def take(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
+        elif self._headers.get("content-type") != "text/event-stream":
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                check_answer(self._method, self._target, self._status, self._headers, self._body)
+
+
 @asynccontextmanager
 async def open_exchange(
-    app: App | QuartTrio,
+    app: App | QuartTrio | NetworkAsgi,
     method: str,
     path: str,
     body: object = None,
@@ -62,7 +93,7 @@ async def open_exchange(
 
     `chunks` is how many messages of the application are taken before it has to wait for the test.
     """
-    asgi = app if isinstance(app, QuartTrio) else NetworkAsgi(app)
+    asgi = NetworkAsgi(app) if isinstance(app, App) else app
     to_app, from_test = trio.open_memory_channel[Message](10)
     to_test, from_app = trio.open_memory_channel[Message](chunks)
     exchange = AsgiExchange(to_app, from_app)
@@ -84,7 +115,14 @@ async def open_exchange(
         "extensions": {},
     }
 
+    if isinstance(app, QuartTrio):
+        scope = dict(Exchange.of(scope, HttpMetrics.on()).within(scope))  # what `NetworkAsgi` puts around it
+
+    heard = _Heard(method, path)
+
     async def send(message: Message) -> None:
+        if not isinstance(app, QuartTrio):  # else it may have any routes
+            heard.take(message)
         with suppress(trio.BrokenResourceError):  # what is sent to a peer that is gone is dropped, as servers do
             await to_test.send(message)
 

@@ -22,6 +22,7 @@ from moltnet.protocol.attachment import Attached, ClientSession, Delivered, Hell
 from moltnet.protocol.events import Event
 from moltnet.protocol.frames import FrameCapabilities, Ready
 from moltnet.protocol.network import ATTACH_PROTOCOL
+from tests.fakes.credentials import admit
 from tests.fakes.http_client import bearer
 from tests.fakes.network import NETWORK
 
@@ -119,6 +120,7 @@ async def open_wire(app: App, claims: Claims = UNCHECKED, *, frames: int = WIRE_
 
     `frames` is how many frames of the server a peer holds that does not read them.
     """
+    admit(app, claims)
     to_server, from_agent = trio.open_memory_channel[str | bytes | LinkClosed](WIRE_FRAMES)
     to_agent, from_server = trio.open_memory_channel[str | WireClosed](frames)
     wire = MemoryWire(to_server, from_server)

@@ -40,6 +40,8 @@ class AttachServer:
     base_url: str = ""
     network: Network | int = NETWORK
     scripts: deque[Script] = attrs.field(factory=deque)
+    usual: Script | None = None
+    """For connections without a script of their own, in the place of `serve`."""
     peers: list["Peer"] = attrs.field(factory=list)
     events: list[Event] = attrs.field(factory=list)
     asked: list[Mapping[str, str]] = attrs.field(factory=list)
@@ -193,11 +195,12 @@ async def serve(peer: Peer) -> None:
         nursery.start_soon(peer.keep_alive)
 
 
-def reject(status: int) -> Script:
+def reject(status: int, *, retry_after: str = "") -> Script:
     """Refuse the upgrade."""
 
     async def script(peer: Peer) -> None:
-        await peer.request.reject(status, body=b'{"error":"no"}')
+        headers = [(b"Retry-After", retry_after.encode())] if retry_after else []
+        await peer.request.reject(status, extra_headers=headers, body=b'{"error":"no"}')
 
     return script
 
@@ -299,7 +302,7 @@ async def _handle(server: AttachServer, stream: trio.SocketStream) -> None:
             peer = Peer(server, proposal, headers, path, stream, session, gone=gone)
             server.peers.append(peer)
             server.note_change()
-            script = server.scripts.popleft() if server.scripts else serve
+            script = server.scripts.popleft() if server.scripts else server.usual or serve
             await _run(script, peer)
             nursery.cancel_scope.cancel()
     server.note_change()

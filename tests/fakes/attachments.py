@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from bridge.config import AgentSettings, AttachmentConfig, RuntimeConfig, RuntimeKind, ServerLink
+from bridge.config import AgentSettings, AttachmentConfig, BrakeSettings, RuntimeConfig, RuntimeKind, ServerLink
 from moltnet.protocol.ids import AgentId, NetworkId
 
 
@@ -18,5 +18,6 @@ def attachment_config(directory: Path, kind: RuntimeKind = RuntimeKind.COMMAND, 
         agent=AgentSettings(AgentId("agent-1"), "Agent One"),
         server=ServerLink("http://127.0.0.1:1", NetworkId("net")),
         runtime=attrs.evolve(config, **runtime),
+        brakes=BrakeSettings(cooldown_seconds=0),
         state_dir=directory / "state",
     )

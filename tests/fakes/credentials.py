@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+import attrs
+
+from moltnet.app import App
 from moltnet.auth.claims import ANONYMOUS, UNCHECKED, Claims, CredentialKind
-from moltnet.auth.tokens import static_key
+from moltnet.auth.tokens import STATIC_PREFIX, StaticToken, TokenTable, static_key, token_digest
 from moltnet.config.settings import RoomSettings, Scope
 from moltnet.core.rooms import room_from
 from moltnet.directory import Directory
@@ -21,14 +24,27 @@ AGENT_SCOPES: Final = frozenset({Scope.WRITE, Scope.ATTACH})
 
 
 def static(scopes: str, *agents: str, token_id: str = "tok", network: str = "") -> Claims:
-    """A token of the config file, which owns what `token:tok` owns."""
+    """A token of the config file, which owns what `token:tok` owns. Each set of rights has a value of its own."""
     return Claims(
         CredentialKind.STATIC,
         static_key(token_id),
         frozenset(map(Scope, scopes.split())),
         frozenset(map(AgentId, agents)),
         NetworkId(network) if network else None,
+        token_digest(f"{token_id} {scopes} {agents} {network}"),
     )
+
+
+def admit(app: App, claims: Claims) -> None:
+    """Let the network know the token of hand-made claims, as if its config file had it."""
+    if claims.kind is CredentialKind.STATIC:
+        tokens = app.leases.authenticator.tokens
+        if tokens.find_digest(claims.digest) is None:
+            known = StaticToken(
+                claims.key.removeprefix(STATIC_PREFIX), claims.digest, claims.scopes, claims.agents, claims.network
+            )
+            table = TokenTable((*tokens.tokens, known))
+            app.leases.authenticator = attrs.evolve(app.leases.authenticator, tokens=table)
 
 
 def agent_token(agent_id: str) -> Claims:

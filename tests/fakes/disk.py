@@ -34,5 +34,4 @@ class Disk:
 
     def ledger(self) -> Ledger:
         """The ledger as a process finds it that starts now."""
-        file = self.file()
-        return Ledger(OWNER, self.save, file.cursor, file.kept, dict(file.started), dict.fromkeys(file.finished))
+        return Ledger.of_file(self.file(), self.save)

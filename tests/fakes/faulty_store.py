@@ -33,6 +33,8 @@ class FaultyStore:
     """What was committed, or would have been."""
     reads: list[int] = attrs.field(factory=list)
     """After which place events were read from the store."""
+    read_count: int = 0
+    """How often anything was read but what is loaded at the start."""
     _gate: trio.Event = attrs.field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
@@ -99,6 +101,10 @@ class FaultyStore:
         self._check_read()
         await self.store.check_writable()
 
+    async def wait_changed(self) -> None:
+        await self.store.wait_changed()
+
     def _check_read(self) -> None:
+        self.read_count += 1
         if self.read_failure is not None:
             raise self.read_failure

@@ -1,8 +1,10 @@
 """An HTTP client for tests of the server: one request per connection, any bytes, and event streams.
 
-h11 over a Trio socket. It shares no code with `moltnet.client`, so that the two sides can't agree on a mistake.
+h11 over a Trio socket. It shares no code with `moltnet.client`, so that the two sides can't agree on a mistake. Every
+answer is held against the OpenAPI document on the way.
 """
 
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -14,6 +16,7 @@ import orjson
 import trio
 
 from moltnet.protocol.codec import unstructure
+from tests.fakes.conformance import check_answer, check_event
 from tests.fakes.network import TestServer, secret_of
 
 PATIENCE_SECONDS: Final = 30.0
@@ -42,6 +45,8 @@ class HttpConnection:
     """One connection. What is sent is up to the test."""
 
     stream: trio.SocketStream
+    host: str = "lab.test"
+    _asked: tuple[str, str] = attrs.field(init=False, default=("", ""))
     _http: h11.Connection = attrs.field(init=False, factory=lambda: h11.Connection(h11.CLIENT))
 
     async def send_request(
@@ -51,7 +56,8 @@ class HttpConnection:
         framing = {"Transfer-Encoding": "chunked"} if chunk_bytes else {"Content-Length": str(len(body))}
         if method in ("GET", "HEAD", "OPTIONS") and not body:
             framing = {}
-        fields = {"Host": "lab.test", **framing, **headers}
+        fields = {"Host": self.host, **framing, **headers}
+        self._asked = method, target
         raw_fields = [(name.encode(), value.encode("latin-1")) for name, value in fields.items()]
         head = h11.Request(method=method, target=target, headers=raw_fields)
         step = chunk_bytes or max(1, len(body))
@@ -60,6 +66,12 @@ class HttpConnection:
         data = b"".join(self._http.send(event) or b"" for event in events)
         with suppress(trio.BrokenResourceError):  # the server has answered early and does not read on
             await self.stream.send_all(data)
+
+    def expect_answer(self) -> None:
+        """After bytes that this connection did not make: be ready for an answer to them."""
+        request = h11.Request(method="GET", target="/", headers=[("Host", "lab.test")])
+        for event in (request, h11.EndOfMessage()):
+            self._http.send(event)
 
     def next_cycle(self) -> None:
         """After a whole answer: make ready for another request."""
@@ -84,7 +96,11 @@ class HttpConnection:
         head, body = await self.receive_head(), b""
         while isinstance(event := await self.next_event(), h11.Data):
             body += bytes(event.data)
-        return HttpAnswer(head.status_code, headers_of(head), body)
+        answer = HttpAnswer(head.status_code, headers_of(head), body)
+        method, target = self._asked
+        if method:  # else nobody knows what was asked for
+            check_answer(method, target, answer.status, answer.headers, body)
+        return answer
 
 
 def headers_of(head: h11.Response) -> Mapping[str, str]:
@@ -103,7 +119,7 @@ async def open_connection(url: str) -> AsyncIterator[HttpConnection]:
     assert address.port is not None
     stream = await trio.open_tcp_stream(address.hostname, address.port)
     try:
-        yield HttpConnection(stream)
+        yield HttpConnection(stream, address.netloc)
     finally:
         await trio.aclose_forcefully(stream)
 
@@ -147,10 +163,14 @@ class HttpClient:
 
     @asynccontextmanager
     async def stream_events(
-        self, target: str = "/v1/events/stream", *, last_event_id: str = ""
+        self,
+        target: str = "/v1/events/stream",
+        *,
+        last_event_id: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator["EventSource"]:
         """An event stream that has begun."""
-        headers = bearer(self.token_id) if self.token_id else {}
+        headers = {**(bearer(self.token_id) if self.token_id else {}), **(headers or {})}
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
         async with open_connection(self.url) as connection:
@@ -204,6 +224,7 @@ class EventSource:
                 if not block.startswith(":"):
                     fields = dict(line.split(": ", 1) for line in block.split("\n"))
                     assert fields.keys() == {"id", "event", "data"}
+                    check_event(fields["data"])
                     return SentEvent(fields["id"], fields["event"], orjson.loads(fields["data"]))
         return None
 
@@ -217,3 +238,26 @@ class EventSource:
 
 def http_client(server: TestServer, token_id: str = "") -> HttpClient:
     return HttpClient(server.url, token_id)
+
+
+@asynccontextmanager
+async def open_narrow_connection(url: str) -> AsyncIterator[HttpConnection]:
+    """A connection for which the kernel takes little: who does not read is soon noticed."""
+    address = urlsplit(url)
+    narrow = trio.socket.socket(socket.AF_INET)
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    await narrow.connect((address.hostname, address.port))
+    async with trio.SocketStream(narrow) as stream:
+        yield HttpConnection(stream)
+
+
+@asynccontextmanager
+async def open_silent_stream(server: TestServer, cursor: str = "", token_id: str = "") -> AsyncIterator[EventSource]:
+    """A stream whose reader takes nothing by itself."""
+    async with open_narrow_connection(server.url) as connection:
+        headers = {**(bearer(token_id) if token_id else {}), **({"Last-Event-ID": cursor} if cursor else {})}
+        await connection.send_request("GET", "/v1/events/stream", headers)
+        source = EventSource(connection)
+        assert (await connection.receive_head()).status_code == 200
+        assert await source.next_block() == ": stream-open"
+        yield source

@@ -1,6 +1,7 @@
 """The conversations of an attachment without a connection: deliveries come from the test, the ledger is in memory."""
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import attrs
 import trio
 
 from bridge import limits
+from bridge.brakes import Brakes
+from bridge.config import BrakeSettings
 from bridge.conversation import Conversations
 from bridge.dead_letters import DeadLetters
 from bridge.ledger import Ledger, Standing
@@ -19,6 +22,9 @@ from moltnet.protocol.messages import Message
 from tests.fakes.disk import Disk
 from tests.fakes.messages import created
 from tests.fakes.runtime import FakeRuntime
+
+# Most tests are about what happens between turns, and none of them waits.
+UNBRAKED = BrakeSettings(cooldown_seconds=0)
 
 
 async def make_turn(conversation: Conversation, wakes: Sequence[Wake], repeated: frozenset[str]) -> Turn:
@@ -49,7 +55,12 @@ class Bench:
 
 @asynccontextmanager
 async def open_bench(
-    runtime: FakeRuntime, disk: Disk, directory: Path, node_slots: trio.CapacityLimiter | None = None
+    runtime: FakeRuntime,
+    disk: Disk,
+    directory: Path,
+    node_slots: trio.CapacityLimiter | None = None,
+    brakes: BrakeSettings = UNBRAKED,
+    unix_time: Callable[[], float] = time.time,
 ) -> AsyncIterator[Bench]:
     """Leaving the block cancels what still runs, as the end of a process does, only that it is cleaner."""
     ledger = disk.ledger()
@@ -74,7 +85,7 @@ async def open_bench(
             ledger,
             DeadLetters(directory),
             status,
-            node_slots or trio.CapacityLimiter(limits.TURNS_PER_NODE),
+            Brakes(brakes, node_slots or trio.CapacityLimiter(limits.TURNS_PER_NODE), ledger.turns, unix_time),
             settle,
             stops.append,
         )

@@ -3,6 +3,7 @@
 What talks to it: `http_client` (HTTP and events), `attach_client` (attachments), `room_message` and its siblings here.
 """
 
+import ipaddress
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import trio.testing
 from moltnet.app import App, open_app, open_app_on
 from moltnet.auth.claims import UNCHECKED, Claims
 from moltnet.config.secrets import Secret
+from moltnet.config.server_limits import CAPS_ONLY, LimitSettings
 from moltnet.config.settings import (
     AuthMode,
     AuthSettings,
@@ -49,6 +51,8 @@ from moltnet.storage.store import Store
 
 NETWORK: Final = NetworkId("lab")
 GENERAL: Final = RoomId("general")
+LAB_ORIGIN: Final = "http://lab.test"
+"""The name under which tests that write their own requests reach a server."""
 
 
 def room(
@@ -85,7 +89,9 @@ def network_config(
     human_ingress: bool = True,
     direct_messages: bool = True,
     debug_events: bool = False,
-    allowed_origins: Sequence[str] = ("http://console.test",),
+    allowed_origins: Sequence[str] = ("http://console.test", LAB_ORIGIN),
+    limits: LimitSettings = CAPS_ONLY,
+    trusted_proxies: Sequence[str] = (),
     sqlite_path: Path | None = None,
 ) -> MoltnetConfig:
     """The settings of a network in memory, or in a database if there is a path, on a free port."""
@@ -99,6 +105,8 @@ def network_config(
             direct_messages=direct_messages,
             debug_events=debug_events,
             allowed_origins=tuple(allowed_origins),
+            limits=limits,
+            trusted_proxies=tuple(map(ipaddress.ip_network, trusted_proxies)),
         ),
         auth=AuthSettings(mode, public_read or is_open, Registration.OPEN if is_open else registration, tuple(tokens)),
         storage=StorageSettings(StorageKind.MEMORY if sqlite is None else StorageKind.SQLITE, sqlite),
@@ -135,12 +143,12 @@ class TestServer:
 
 @asynccontextmanager
 async def open_test_server(
-    config: MoltnetConfig | None = None, *, store: Store | None = None
+    config: MoltnetConfig | None = None, *, store: Store | None = None, clock: WallClock = utc_now
 ) -> AsyncIterator[TestServer]:
     """The real server, with Hypercorn and sockets, on a free port. Leaving the block drains it."""
     config = config or network_config()
     stop, ended = trio.Event(), trio.Event()
-    async with open_test_app(config, store=store) as app, trio.open_nursery() as nursery:
+    async with open_test_app(config, store=store, clock=clock) as app, trio.open_nursery() as nursery:
 
         async def run(task_status: trio.TaskStatus[list[str]]) -> None:
             await serve(app, open_sockets(config.server.listen_addr), stop=stop, task_status=task_status)

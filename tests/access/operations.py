@@ -1,0 +1,228 @@
+"""Everything that can be asked of a network, one entry each: the rows of the access table.
+
+An operation prepares what it needs, asks once, and says in a word what came of it: a status, or what could be seen.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from moltnet.core.agents import claim_agent
+from moltnet.core.credentials import replace_token
+from moltnet.core.rooms import create_room, remove_room
+from moltnet.protocol.ids import AgentId, MessageId, NetworkId
+from moltnet.protocol.messages import HUMAN, Actor, MessageOrigin, SendMessageRequest
+from moltnet.protocol.rooms import CreateRoomRequest
+from tests.access.listening import (
+    BETWEEN_ALPHA_AND_BETA,
+    GAMMA_CAME,
+    IN_THE_CELLAR,
+    IN_THE_HALL,
+    attaches_as,
+    listens_for,
+    opens_stream,
+)
+from tests.access.world import World
+from tests.fakes.network import direct_message, room_message, thread_message
+
+Ask = Callable[[World, str], Awaitable[str]]
+# The file in the direct conversation `ab`.
+ARTIFACT: Final = "art_between-us_1"
+HIDDEN: Final = "hidden"
+SHOWN: Final = "shown"
+
+
+@attrs.frozen
+class Operation:
+    """One row: what is done, in words, and how it is tried by a caller."""
+
+    name: str
+    ask: Ask
+
+
+def _get(path: str) -> Operation:
+    return Operation(f"`GET {path}`", _asking("GET", path))
+
+
+def _asking(method: str, path: str, body: object = None) -> Ask:
+    async def ask(world: World, caller: str) -> str:
+        return str((await world.call(caller, method, path, body)).status)
+
+    return ask
+
+
+def _lists(what: str, path: str, name: str, item_id: str, *, key: str = "id") -> Operation:
+    """Whether a list shows an item."""
+
+    async def ask(world: World, caller: str) -> str:
+        answer = await world.call(caller, "GET", path)
+        if answer.status != 200:
+            return str(answer.status)
+        return SHOWN if item_id in [item[key] for item in answer.json()[name]] else HIDDEN
+
+    return Operation(what, ask)
+
+
+def _sends(what: str, message: SendMessageRequest) -> Operation:
+    return Operation(what, _asking("POST", "/v1/messages", message))
+
+
+def _human(message: SendMessageRequest) -> SendMessageRequest:
+    return attrs.evolve(message, sender=attrs.evolve(message.sender, type=HUMAN))
+
+
+def _relayed(room: str, actor_network: str, origin: str) -> SendMessageRequest:
+    return attrs.evolve(
+        room_message("from afar", room=room),
+        sender=Actor(type="agent", id="zeta", network_id=NetworkId(actor_network)),
+        origin=MessageOrigin(NetworkId(origin), MessageId("")),
+    )
+
+
+def _to_new_room(method: str, path: str, body: object = None, *, removed: bool = False) -> Ask:
+    """Asks about a room of its own, which `{id}` stands for."""
+
+    async def ask(world: World, caller: str) -> str:
+        room_id = world.fresh("room")
+        await create_room(world.app.context, CreateRoomRequest(id=room_id))
+        if removed:
+            await remove_room(world.app.context, room_id)
+        return str((await world.call(caller, method, path.format(id=room_id), body)).status)
+
+    return ask
+
+
+async def _creates_room(world: World, caller: str) -> str:
+    return str((await world.call(caller, "POST", "/v1/rooms", {"id": world.fresh("new")})).status)
+
+
+async def _registers(world: World, caller: str) -> str:
+    body = {"requested_agent_id": world.fresh("newcomer")}
+    return str((await world.call(caller, "POST", "/v1/agents/register", body)).status)
+
+
+async def _removes_agent(world: World, caller: str) -> str:
+    agent_id = world.fresh("leaver")
+    await claim_agent(world.app.context, AgentId(agent_id), "", world.operator)
+    return str((await world.call(caller, "DELETE", f"/v1/agents/{agent_id}")).status)
+
+
+async def _replaces_alphas_token(world: World, caller: str) -> str:
+    answer = await world.call(caller, "POST", "/v1/agents/alpha/token")
+    if answer.status == 200:
+        world.tokens["alpha"] = answer.json()["agent_token"]
+    return str(answer.status)
+
+
+async def _revokes_alphas_token(world: World, caller: str) -> str:
+    answer = await world.call(caller, "DELETE", "/v1/agents/alpha/token")
+    if answer.status == 200:
+        world.tokens["alpha"] = (await replace_token(world.app.context, "alpha", world.operator)).agent_token
+    return str(answer.status)
+
+
+async def _signs_in(world: World, caller: str) -> str:
+    """With the caller's token in the body, as the console does."""
+    body = {"token": world.tokens.get(caller, "")}
+    return str((await world.call("nobody", "POST", "/v1/session", body)).status)
+
+
+NETWORK_OPERATIONS: Final = (
+    _get("/healthz"),
+    _get("/readyz"),
+    _get("/metrics"),
+    _get("/openapi.json"),
+    _get("/docs"),
+    _get("/console/"),
+    _get("/v1/session"),
+    Operation("`POST /v1/session`, the token in the body", _signs_in),
+    _get("/v1/network"),
+    _get("/v1/pairings"),
+    _get("/v1/pairings/link/network"),
+)
+READING: Final = (
+    _lists("the list of rooms shows a public room", "/v1/rooms", "rooms", "hall"),
+    _lists("the list of rooms shows a private room", "/v1/rooms", "rooms", "cellar"),
+    _get("/v1/rooms/hall"),
+    _get("/v1/rooms/cellar"),
+    _get("/v1/rooms/hall/messages"),
+    _get("/v1/rooms/cellar/messages"),
+    _get("/v1/rooms/cellar/threads"),
+    _get("/v1/threads/deep"),
+    _get("/v1/threads/deep/messages"),
+    _get("/v1/artifacts?room_id=hall"),
+    _get("/v1/artifacts?room_id=cellar"),
+    _get("/v1/artifacts?thread_id=deep"),
+    _lists("`GET /v1/artifacts?dm_id=ab` shows a file", "/v1/artifacts?dm_id=ab", "artifacts", ARTIFACT),
+    _lists("the list of direct conversations shows `ab`", "/v1/dms", "dms", "ab"),
+    _get("/v1/dms/ab"),
+    _get("/v1/dms/ab/messages"),
+    _lists("the list of agents shows a member of a public room", "/v1/agents", "agents", "alpha"),
+    _lists("the list of agents shows one that is a member of nothing", "/v1/agents", "agents", "gamma"),
+    _get("/v1/agents/alpha"),
+    _get("/v1/agents/gamma"),
+)
+SENDING: Final = (
+    _sends("alpha says something in `hall`", room_message(room="hall")),
+    _sends("alpha says something in `cellar`", room_message(room="cellar")),
+    _sends("alpha says something in a thread of `cellar`", thread_message("deep", room="cellar")),
+    _sends("alpha says something in `plaza`, being no member", room_message(room="plaza")),
+    _sends("alpha says something in `desk`", room_message(room="desk")),
+    _sends("alpha says something in `ab`", direct_message("ab", "alpha", "beta")),
+    _sends("beta says something in `cellar`", room_message(room="cellar", sender="beta")),
+    _sends("gamma says something in `cellar`", room_message(room="cellar", sender="gamma")),
+    _sends("gamma says something in `plaza`", room_message(room="plaza", sender="gamma")),
+    _sends("gamma says something in `ab`", direct_message("ab", "alpha", "beta", "gamma", sender="gamma")),
+    _sends("an agent that nobody registered says something in `plaza`", room_message(room="plaza", sender="delta")),
+    _sends("a human, ada, says something in `hall`", _human(room_message(room="hall", sender="ada"))),
+    _sends("a human, ada, says something in `desk`", _human(room_message(room="desk", sender="ada"))),
+    _sends("a human says something as alpha in `cellar`", _human(room_message(room="cellar"))),
+    _sends("a human, ada, writes to beta", _human(direct_message("a-b", "ada", "beta", sender="ada"))),
+    _sends("net_b:zeta, a member, is relayed into `cellar`", _relayed("cellar", "net_b", "net_b")),
+    _sends("net_b:zeta is relayed into `hall`", _relayed("hall", "net_b", "net_b")),
+    _sends("net_b:zeta is relayed by another network", _relayed("cellar", "net_b", "net_c")),
+    _sends("net_b:zeta is sent as if it were here", _relayed("cellar", "net_b", "")),
+)
+CHANGING: Final = (
+    Operation("`POST /v1/rooms`", _creates_room),
+    Operation("`PATCH /v1/rooms/…/members`", _to_new_room("PATCH", "/v1/rooms/{id}/members", {"add": ["alpha"]})),
+    Operation("`DELETE /v1/rooms/…`", _to_new_room("DELETE", "/v1/rooms/{id}")),
+    Operation("`POST /v1/rooms/…/restore`", _to_new_room("POST", "/v1/rooms/{id}/restore", removed=True)),
+    Operation("`POST /v1/apply`", _asking("POST", "/v1/apply", {})),
+    Operation("`POST /v1/agents/register`, a free id", _registers),
+    Operation(
+        "`POST /v1/agents/register`, alpha's id",
+        _asking("POST", "/v1/agents/register", {"requested_agent_id": "alpha"}),
+    ),
+    Operation("`DELETE /v1/agents/…`", _removes_agent),
+    _lists("`GET /v1/credentials` shows alpha's", "/v1/credentials", "credentials", "alpha", key="agent_id"),
+    _lists("`GET /v1/credentials` shows gamma's", "/v1/credentials", "credentials", "gamma", key="agent_id"),
+    Operation("`POST /v1/agents/alpha/token`", _replaces_alphas_token),
+    Operation("`DELETE /v1/agents/alpha/token`", _revokes_alphas_token),
+    Operation("`POST /v1/admin/reload`, of a network without a file", _asking("POST", "/v1/admin/reload")),
+)
+LISTENING: Final = (
+    Operation("`GET /v1/events/stream`", opens_stream()),
+    Operation("the stream shows a message in `hall`", listens_for(IN_THE_HALL)),
+    Operation("the stream shows a message in `cellar`", listens_for(IN_THE_CELLAR)),
+    Operation("the stream shows a message in `ab`", listens_for(BETWEEN_ALPHA_AND_BETA)),
+    Operation("the stream shows that gamma comes", listens_for(GAMMA_CAME)),
+    Operation("attach as alpha", attaches_as("alpha")),
+    Operation("attach as beta", attaches_as("beta")),
+    Operation("attach as an agent that nobody registered", attaches_as("")),
+    Operation("attached as alpha: a message in `hall`", attaches_as("alpha", IN_THE_HALL)),
+    Operation("attached as alpha: a message in `cellar`", attaches_as("alpha", IN_THE_CELLAR)),
+    Operation("attached as alpha: a message in `ab`", attaches_as("alpha", BETWEEN_ALPHA_AND_BETA)),
+    Operation("attached as alpha: gamma comes", attaches_as("alpha", GAMMA_CAME)),
+    Operation("attached as gamma: a message in `hall`", attaches_as("gamma", IN_THE_HALL)),
+    Operation("attached as gamma: a message in `cellar`", attaches_as("gamma", IN_THE_CELLAR)),
+    Operation("attached as gamma: a message in `ab`", attaches_as("gamma", BETWEEN_ALPHA_AND_BETA)),
+)
+SECTIONS: Final[Mapping[str, Sequence[Operation]]] = {
+    "The network": NETWORK_OPERATIONS,
+    "Reading": READING,
+    "Sending": SENDING,
+    "Changing": CHANGING,
+    "Listening": LISTENING,
+}
