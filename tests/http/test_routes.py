@@ -340,8 +340,16 @@ async def test_parameters_of_pages(query: str, status: int) -> None:
 
 
 class TestAStoreThatFails:
-    @pytest.mark.parametrize("failure", [StorageError("/secret/path is broken"), StorageFull("no room")])
-    async def test_is_answered_with_try_again_and_nothing_about_this_host(self, failure: StorageError) -> None:
+    @pytest.mark.parametrize(
+        ("failure", "status", "code"),
+        [
+            (StorageError("/secret/path is broken"), 503, "storage_unavailable"),
+            (StorageFull("no room at /secret/path"), 507, "storage_full"),
+        ],
+    )
+    async def test_is_answered_with_try_again_and_nothing_about_this_host(
+        self, failure: StorageError, status: int, code: str
+    ) -> None:
         store = FaultyStore()
         async with open_test_server(store=store) as server:
             client = http_client(server)
@@ -350,8 +358,9 @@ class TestAStoreThatFails:
             store.read_failure = failure
             read = await client.get("/v1/rooms/general/messages")
             ready = await client.get("/readyz")
+            assert [answer.status for answer in (sent, read, ready)] == [status, 503, 503]
             for answer in (sent, read, ready):
-                assert (answer.status, answer.code) == (503, "storage_unavailable")
+                assert answer.code == code
                 assert answer.headers["retry-after"] == "1"
                 assert b"/secret" not in answer.body
             assert (await client.get("/healthz")).status == 200

@@ -1,0 +1,15 @@
+"""Every weakness is tried on every kind of store."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.homes import KINDS, Home, home_of
+from tests.fakes.postgres import postgres_dsn, postgres_server
+
+__all__ = ["postgres_dsn", "postgres_server"]
+
+
+@pytest.fixture(params=KINDS)
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    return home_of(request.param, request, tmp_path)
