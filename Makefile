@@ -10,14 +10,16 @@ CHECKED := moltnet node bridge tests fuzz
 
 # The real agent programs for the end-to-end tests; tests read this variable.
 export MOLTNET_TEST_RUNTIMES ?= $(CURDIR)/.cache/runtimes
+# PostgreSQL for the tests, if the system has none.
+export MOLTNET_TEST_POSTGRES ?= $(CURDIR)/.cache/postgres
 
 .NOTPARALLEL:
-.PHONY: run test check lint bench fuzz e2e runtimes clean help
+.PHONY: run test check lint bench fuzz apifuzz e2e runtimes postgres clean help
 
 run: $(INSTALLED) ## Start a network on http://127.0.0.1:8787 with SQLite and a room "general"
 	@exec env MOLTNET_CONFIG=examples/quickstart/Moltnet $(BIN)/moltnet start
 
-test: $(INSTALLED) runtimes ## Run all tests, the slow ones with real processes and agent programs too
+test: $(INSTALLED) runtimes postgres ## Run all tests, the slow ones with real processes and agent programs too
 	$(BIN)/pytest -m ""
 
 check: lint test ## Everything that must be green before a change is shown: format, lint, types, layers, tests
@@ -34,11 +36,18 @@ bench: $(INSTALLED) ## Measure throughput and latency on this machine
 fuzz: $(INSTALLED) ## Feed the protocol hostile input for a while
 	$(BIN)/python -m fuzz
 
+apifuzz: $(INSTALLED) postgres ## Look for answers of the HTTP API that its OpenAPI document does not describe, for a while
+	MOLTNET_API_FUZZ_EXAMPLES=$${MOLTNET_API_FUZZ_EXAMPLES:-100} MOLTNET_API_FUZZ_SEED=$${MOLTNET_API_FUZZ_SEED:-$$$$} \
+		$(BIN)/pytest -m slow -o faulthandler_timeout=0 tests/http/openapi/test_schemathesis.py
+
 e2e: $(INSTALLED) runtimes ## Run only the end-to-end tests with real agent programs
 	$(BIN)/pytest -m "" tests/e2e
 
 runtimes: $(INSTALLED)
 	@scripts/install-test-runtimes
+
+postgres: $(INSTALLED)
+	@scripts/install-test-postgres
 
 clean: ## Remove what make has installed and what tools have cached; keeps networks and their data
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

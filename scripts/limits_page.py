@@ -34,8 +34,9 @@ Nearly all bounds stand in the files below, each with its reason; those of liste
 `moltnet/serving.py` and `moltnet/log.py`. A limit without a reason stands below the one that it belongs to. "The
 reference" is the Go implementation of the same protocols, whose programs must be able to take part.
 
-What of this can be configured is in [configuration.md](configuration.md) (`storage.event_retention`) and in
-[runtimes.md](runtimes.md) (`turn_seconds`); everything else is the same everywhere.
+What of this can be configured is in [configuration.md](configuration.md) (`storage.event_retention`, and in
+`server.limits` how often somebody may ask and how much may be open at once) and in [runtimes.md](runtimes.md)
+(`turn_seconds`); everything else is the same everywhere.
 """
 
 _ASSIGNMENT: Final = re.compile(r"([A-Z][A-Z0-9_]*)(?:: Final)? = ")

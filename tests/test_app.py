@@ -36,7 +36,7 @@ async def test_two_networks_do_not_share_a_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [StorageKind.JSON, StorageKind.POSTGRES])
-async def test_a_storage_that_is_not_there_yet_is_refused(kind: StorageKind) -> None:
+async def test_a_storage_that_lacks_what_it_needs_is_refused(kind: StorageKind) -> None:
     config = network_config()
     object.__setattr__(config, "storage", StorageSettings(kind))
     with pytest.raises(UnsupportedStorage, match=kind):

@@ -20,10 +20,10 @@ LAYERS = (
     ("moltnet.protocol",),
     ("moltnet.backoff", "moltnet.log", "moltnet.metrics"),
     ("moltnet.config", "moltnet.client", "moltnet.auth"),
-    ("moltnet.storage", "moltnet.directory", "moltnet.broker", "moltnet.journal"),
+    ("moltnet.storage", "moltnet.directory", "moltnet.broker", "moltnet.journal", "moltnet.retention"),
     ("moltnet.core",),
     ("moltnet.attach", "moltnet.pairing", "moltnet.skill"),
-    ("moltnet.app", "moltnet.http", "moltnet.asgi", "moltnet.serving"),
+    ("moltnet.app", "moltnet.reload", "moltnet.http", "moltnet.asgi", "moltnet.serving"),
     ("bridge", "node"),
     ("moltnet.cli",),
 )
@@ -38,14 +38,15 @@ LAZY_IN_CLI = frozenset({"bridge", "node"})
 
 # Libraries that are at home in some rooms only.
 AT_HOME = {
-    "asyncio": ("moltnet.storage.sql.postgres",),
-    "trio_asyncio": ("moltnet.storage.sql.postgres",),
-    "asyncpg": ("moltnet.storage.sql.postgres",),
+    "asyncio": ("moltnet.storage.sql.postgres.database",),
+    "trio_asyncio": ("moltnet.storage.sql.postgres.database",),
+    "asyncpg": ("moltnet.storage.sql.postgres.database", "moltnet.storage.sql.postgres.failures"),
     "sqlite3": ("moltnet.storage.sql",),
     "quart": ("moltnet.attach", "moltnet.app", "moltnet.http", "moltnet.asgi", "moltnet.serving"),
     "quart_trio": ("moltnet.attach", "moltnet.app", "moltnet.http", "moltnet.asgi", "moltnet.serving"),
     "hypercorn": ("moltnet.attach", "moltnet.app", "moltnet.http", "moltnet.asgi", "moltnet.serving"),
     "trio_websocket": ("bridge",),
+    "prometheus_client": ("moltnet.metrics",),
     "click": ("moltnet.cli", "node.cli", "bridge.cli"),
     "rich": ("moltnet.cli", "node.cli", "bridge.cli"),
 }
@@ -256,7 +257,7 @@ def test_a_forbidden_import_is_reported(path: str, source: str, problem: str) ->
         ("moltnet/client/api.py", "from moltnet.config.client import Server"),
         ("moltnet/cli/start.py", "def run():\n    from node.supervisor import supervise"),
         ("node/supervisor.py", "from bridge.loop import run_bridge\nfrom moltnet.config import files"),
-        ("moltnet/storage/sql/postgres.py", "import asyncio, asyncpg\nfrom trio_asyncio import open_loop"),
+        ("moltnet/storage/sql/postgres/database.py", "import asyncio, asyncpg\nfrom trio_asyncio import open_loop"),
         ("moltnet/protocol/codec.py", "import attrs, cattrs, orjson, re\nfrom moltnet.protocol.ids import RoomID"),
     ],
 )

@@ -32,6 +32,13 @@ _WRITE, _READ, _ATTACH = (
     "bench-read-0123456789abcdef",
     "bench-attach-0123456789abcdef",
 )
+# One token asks for what thousands would. Counted it is, so that what counting costs is measured too.
+_LIMITS: Final = {
+    **dict.fromkeys(("requests_per_credential", "messages_per_credential"), "1000000/s"),
+    **dict.fromkeys(("attachments", "attachments_per_credential", "streams", "streams_per_caller"), 100_000),
+    **dict.fromkeys(("pending_handshakes", "pending_handshakes_per_address"), 100_000),
+    **dict.fromkeys(("connections", "connections_per_address"), 100_000),
+}
 # About 900 bytes as it is stored.
 _TEXT: Final = STAMP.decode() + "x" * (600 - len(STAMP))
 
@@ -166,7 +173,7 @@ def _write_config(path: Path, members: int) -> None:
     config = {
         "version": "moltnet.v1",
         "network": {"id": "bench", "name": "Bench"},
-        "server": {"listen_addr": "127.0.0.1:0"},
+        "server": {"listen_addr": "127.0.0.1:0", "limits": _LIMITS},
         "auth": {
             "mode": "bearer",
             "tokens": [

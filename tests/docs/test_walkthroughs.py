@@ -95,3 +95,9 @@ def test_the_files_of_the_guide_are_private_and_valid(tmp_path: Path) -> None:
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
         assert check_file(tmp_path / name, kind, {}, tmp_path).notices == ()
     assert (tmp_path / "moltnet-tokens.env").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_file_of_the_guide_to_open_networks_is_private_and_valid(tmp_path: Path) -> None:
+    carry_out(Page.read(DOCS / "guides" / "public-open-networks.md").setup(), tmp_path)
+    assert (tmp_path / "Moltnet").stat().st_mode & 0o777 == 0o600
+    assert check_file(tmp_path / "Moltnet", ConfigKind.SERVER, {}, tmp_path).notices == ()
