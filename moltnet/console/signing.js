@@ -5,6 +5,7 @@ import { byId } from "./elements.js";
 
 const FAILED = "sign_in";
 const NOT_GOOD = "That token is not good on this network.";
+const WHY = { failed: NOT_GOOD, by_hand: "A link on another site can't sign you in. Enter the token here." };
 
 /** Shows who is signed in, and asks for a token. `onChange` comes after every sign-in and sign-out. */
 export class Signing {
@@ -33,19 +34,19 @@ export class Signing {
   ask() {
     byId("sign-in").hidden = false;
     byId("sign-in-open").hidden = true;
-    byId("sign-in-note").textContent = this.#linkFailed() ? NOT_GOOD : "";
+    byId("sign-in-note").textContent = this.#whyLinkFailed();
     byId("sign-in-token").focus();
   }
 
-  /** Whether a link with a token led here and the token was not good; told once. */
-  #linkFailed() {
+  /** Why a link with a token led here without signing in; told once. */
+  #whyLinkFailed() {
     const url = new URL(location.href);
-    const failed = url.searchParams.get(FAILED) === "failed";
-    if (failed) {
+    const why = WHY[url.searchParams.get(FAILED)] ?? "";
+    if (why) {
       url.searchParams.delete(FAILED);
       history.replaceState(null, "", url.pathname + url.search);
     }
-    return failed;
+    return why;
   }
 
   async #signIn() {

@@ -30,13 +30,14 @@ async def _body() -> bytes:
     data = bytearray()
     with trio.move_on_after(limits.BODY_SECONDS) as receiving:
         if not await _comes_whole(data, limits.FREE_BODY_BYTES):
-            with g.admission.body(exchange_of(request.scope).client.source):
+            with g.gate.app.admission.body(exchange_of(request.scope).client.source):
                 if not await _comes_whole(data, limits.MAX_BODY_BYTES):
                     raise RequestEntityTooLarge
     if receiving.cancelled_caught:
         raise RequestTimeout
     if data:
         check_body()
+        g.gate.check_again()
     return bytes(data)
 
 

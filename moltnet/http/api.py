@@ -12,6 +12,7 @@ from moltnet.http.auth import READING, Gate, require_host, require_origin
 from moltnet.http.checks import check_accept, check_path
 from moltnet.http.console import console_routes
 from moltnet.http.conversations import conversations_routes
+from moltnet.http.discovery import discovery_routes
 from moltnet.http.envelope import error_body
 from moltnet.http.errors import ApiQuart, register_errors
 from moltnet.http.events import events_routes
@@ -49,6 +50,7 @@ def make_api(app: App) -> QuartTrio:
         sessions_routes,
         events_routes,
         openapi_routes,
+        discovery_routes,
         console_routes,
     ):
         quart.register_blueprint(routes(app))
@@ -66,7 +68,7 @@ def make_api(app: App) -> QuartTrio:
     @quart.before_request
     async def begin() -> None:
         exchange = exchange_of(request.scope)
-        g.request_id, g.admission = exchange.request_id, app.admission
+        g.request_id, g.gate = exchange.request_id, gate
         check_path()
         if request.url_rule is not None:
             exchange.route = route_name(request.method, request.url_rule.rule)

@@ -10,7 +10,7 @@ from quart import g, request
 from moltnet.app import App
 from moltnet.auth.claims import ANONYMOUS, Claims
 from moltnet.auth.leases import Lease, Suffices
-from moltnet.auth.sessions import COOKIE, session_digest
+from moltnet.auth.sessions import cookie_name, session_digest
 from moltnet.auth.tokens import InvalidCredential
 from moltnet.config.settings import AuthMode, Scope
 from moltnet.core.access import Viewer, require, viewer_of
@@ -38,8 +38,7 @@ class Gate:
 
     def _claims(self) -> Claims:
         header = request.headers.get("Authorization", "")
-        session_id = request.cookies.get(COOKIE, "")
-        if header.strip() or not session_id or self.app.config.auth.mode is AuthMode.NONE:
+        if header.strip() or self.app.config.auth.mode is AuthMode.NONE or not (session_id := self.session_id):
             return self.claims_of(header)
         try:
             claims = self.app.authenticator.in_session(session_digest(session_id))
@@ -50,6 +49,32 @@ class Gate:
         if request.method not in READING:
             self.require_own_page()
         return claims
+
+    @property
+    def session_id(self) -> str:
+        """What the request's cookie holds; empty without one."""
+        return request.cookies.get(self.cookie_name, "")
+
+    @property
+    def cookie_name(self) -> str:
+        return cookie_name(self.app.context.id, is_secure=self.client.scheme == "https")
+
+    def check_again(self) -> None:
+        """After a body, which may have been long on its way: what the route knows of its caller still holds.
+
+        Raises ``Unauthenticated``.
+        """
+        claims: Claims | None = g.get("claims")
+        if claims is None:
+            return
+        try:
+            still = self.app.authenticator.renewed(claims)
+        except InvalidCredential as error:
+            raise Unauthenticated(ErrorCode.INVALID_TOKEN, str(error)) from None
+        if still != claims:
+            raise Unauthenticated(
+                ErrorCode.INVALID_TOKEN, "the token was changed while the request was under way; send it again"
+            )
 
     def presented(self, token: str) -> Claims:
         """Who holds a token that came in a body. Raises ``Unauthenticated``, ``RateLimited``."""
@@ -145,7 +170,9 @@ def require_host(app: App, client: ClientAddress) -> None:
 
     Raises ``Forbidden``.
     """
-    if app.config.auth.mode is AuthMode.NONE and client.names_host and not app.hosts.permits(client.host_name):
+    if app.config.auth.mode is not AuthMode.NONE or not client.names_host:
+        return
+    if not all(map(app.hosts.permits, client.host_names)):
         raise Forbidden(
             ErrorCode.HOST_FORBIDDEN,
             "this network is not known by that name; use localhost or an address, or add its origin to allowed_origins",

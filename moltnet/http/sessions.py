@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from quart import Blueprint, Response, g, request
 
 from moltnet.app import App
-from moltnet.auth.sessions import COOKIE, session_digest
+from moltnet.auth.sessions import session_digest
 from moltnet.config.settings import AuthMode
 from moltnet.core import sessions
 from moltnet.core.errors import Unauthenticated
@@ -40,22 +40,21 @@ def sessions_routes(app: App) -> Blueprint:
         claims = gate.presented((await read_body(SignInRequest)).token)
         session_id = await sessions.sign_in(context, claims, LIFETIME)
         answer = json_answer(sessions.who_am_i(context, app.authenticator.in_session(session_digest(session_id))))
-        plant(answer, session_id, is_secure=gate.client.scheme == "https")
+        plant(answer, gate, session_id)
         return answer
 
     @routes.delete("/v1/session")
     async def sign_out() -> Response:
-        session_id = request.cookies.get(COOKIE, "")
-        if session_id:
-            await sessions.sign_out(context, session_id)
+        if gate.session_id:
+            await sessions.sign_out(context, gate.session_id)
         answer = json_answer(sessions.who_am_i(context, gate.claims_of(None)))
-        uproot(answer)
+        uproot(answer, gate)
         return answer
 
     @routes.after_app_request
     async def forget_what_is_over(answer: Response) -> Response:
         if g.get("session_is_over", False) and "Set-Cookie" not in answer.headers:
-            uproot(answer)
+            uproot(answer, gate)
         return answer
 
     return routes
@@ -64,7 +63,9 @@ def sessions_routes(app: App) -> Blueprint:
 async def sign_in_by_link(app: App, page: str) -> Response | None:
     """The answer to a link to ``page`` with ``?access_token=``; ``None`` for a request without one.
 
-    A good token opens a session, a bad one plants nothing; either way the browser forgets it (design §3.9).
+    A good token opens a session, a bad one plants nothing; either way the browser forgets it (design §3.9). Who only
+    looks at the head, as programs that check links do, opens none; nor does a link on the page of another site, which
+    could sign our user in as somebody else.
     """
     token = request.args.get("access_token", "").strip()
     if not token:
@@ -72,7 +73,11 @@ async def sign_in_by_link(app: App, page: str) -> Response | None:
     gate = Gate(app)
     query = {name: value for name, value in request.args.items() if name not in ("access_token", FAILED)}
     session_id = ""
-    if app.config.auth.mode is not AuthMode.NONE:
+    if app.config.auth.mode is AuthMode.NONE or request.method == "HEAD":
+        pass
+    elif request.headers.get("Sec-Fetch-Site") == "cross-site":
+        query[FAILED] = "by_hand"
+    else:
         try:
             session_id = await sessions.sign_in(app.context, gate.presented(token), LIFETIME)
         except Unauthenticated:
@@ -80,17 +85,19 @@ async def sign_in_by_link(app: App, page: str) -> Response | None:
     where = f"{quote(page)}?{urlencode(query)}" if query else quote(page)
     answer = Response(b"", 303, {"Location": where, "Cache-Control": "no-store"})
     if session_id:
-        plant(answer, session_id, is_secure=gate.client.scheme == "https")
+        plant(answer, gate, session_id)
     return answer
 
 
-def plant(answer: Response, session_id: str, *, is_secure: bool) -> None:
+def plant(answer: Response, gate: Gate, session_id: str) -> None:
     """Give the browser its session."""
+    is_secure = gate.client.scheme == "https"
     answer.set_cookie(
-        COOKIE, session_id, max_age=LIFETIME, path="/", secure=is_secure, httponly=True, samesite="Strict"
+        gate.cookie_name, session_id, max_age=LIFETIME, path="/", secure=is_secure, httponly=True, samesite="Strict"
     )
 
 
-def uproot(answer: Response) -> None:
+def uproot(answer: Response, gate: Gate) -> None:
     """Take the session's cookie from the browser."""
-    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+    is_secure = gate.client.scheme == "https"
+    answer.delete_cookie(gate.cookie_name, path="/", secure=is_secure, httponly=True, samesite="Strict")

@@ -12,12 +12,13 @@ from trio.testing import MockClock
 from moltnet.app import App
 from moltnet.config.problems import ConfigError, Problem
 from moltnet.config.settings import AuthMode, MoltnetConfig, TokenSettings
+from moltnet.protocol.codec import unstructure
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.ids import NetworkId
 from tests.fakes.asgi_client import open_exchange
 from tests.fakes.attach_client import attach, open_websocket_wire, open_wire
 from tests.fakes.credentials import static
-from tests.fakes.http_client import HttpClient, bearer, http_client
+from tests.fakes.http_client import HttpClient, bearer, http_client, open_connection
 from tests.fakes.network import (
     TestServer,
     network_config,
@@ -280,3 +281,25 @@ class TestPairTokens:
             await http_client(server, "ops").post("/v1/admin/reload", None)
             assert (await client.post("/v1/messages", self.relayed("net_b", "m2"))).status == 403
             assert (await client.post("/v1/messages", self.relayed("net_c", "m3"))).status == 202
+
+
+class TestABodyThatIsLongOnItsWay:
+    async def test_what_was_revoked_meanwhile_writes_nothing(self) -> None:
+        async with open_test_server(OPEN) as server, open_connection(server.url) as connection:
+            body = orjson.dumps(unstructure(room_message(sender="alpha")))
+            head = (
+                "POST /v1/messages HTTP/1.1\r\nHost: lab.test\r\n"
+                f"Authorization: Bearer {secret_of(ALPHA.id)}\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            await connection.stream.send_all(head.encode() + body[:10])
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            server.app.adopt(with_tokens(OPS, PAIR))
+            await connection.stream.send_all(body[10:])
+            answer = b""
+            with trio.fail_after(30):
+                while b"invalid_token" not in answer:
+                    piece = await connection.stream.receive_some()
+                    assert piece, answer
+                    answer += bytes(piece)
+            assert answer.startswith(b"HTTP/1.1 401")
+            assert (await server.app.context.store.event_bounds()).newest_seq == 1  # the room

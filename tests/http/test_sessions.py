@@ -3,14 +3,16 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
+from ipaddress import ip_network
 
 import attrs
 import pytest
 
-from moltnet.auth.sessions import COOKIE, session_digest
+from moltnet.auth.sessions import cookie_name, session_digest
 from moltnet.config.secrets import Secret
 from moltnet.config.settings import AuthMode
 from moltnet.protocol import limits
+from moltnet.protocol.ids import NetworkId
 from moltnet.storage.memory import open_memory
 from tests.fakes.asgi_socket import UpgradeRefused, open_asgi_wire
 from tests.fakes.http_client import EventSource, HttpAnswer, HttpClient, http_client, open_connection
@@ -19,6 +21,7 @@ from tests.fakes.network import TestServer, network_config, open_test_server, ro
 OPS = token("ops", "observe write admin")
 OWN_PAGE = "http://console.test"
 CONFIG = network_config(mode=AuthMode.BEARER, tokens=[OPS, token("reader", "observe")])
+COOKIE = cookie_name(CONFIG.network.id, is_secure=False)
 
 
 @attrs.define
@@ -223,4 +226,53 @@ async def test_where_nobody_is_asked_a_link_just_forgets_its_token() -> None:
     async with open_test_server() as server:
         answer = await http_client(server).get("/?access_token=abc")
     assert (answer.status, answer.headers["location"]) == (303, "/console/")
+    assert "set-cookie" not in answer.headers
+
+
+async def test_two_networks_of_one_host_leave_each_other_their_sessions(server: TestServer) -> None:
+    """A browser sends what one port of a host has set to all of them."""
+    other = attrs.evolve(CONFIG, network=attrs.evolve(CONFIG.network, id=NetworkId("other")))
+    async with open_test_server(other) as neighbour:
+        jar: dict[str, str] = {}
+        for _ in range(2):
+            for each in (server, neighbour):
+                client = http_client(each)
+                if len(jar) < 2:
+                    planted = SimpleCookie((await sign_in(client)).headers["set-cookie"])
+                    jar |= {name: morsel.value for name, morsel in planted.items()}
+                cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
+                answer = await client.request("GET", "/v1/rooms", headers={"Cookie": cookies})
+                assert (answer.status, "set-cookie" in answer.headers) == (200, False)
+
+
+async def test_over_https_no_other_host_of_the_domain_can_plant_one() -> None:
+    proxied = attrs.evolve(CONFIG, server=attrs.evolve(CONFIG.server, trusted_proxies=(ip_network("127.0.0.1"),)))
+    secure = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
+    async with open_test_server(proxied) as server:
+        client = http_client(server)
+        planted = (await sign_in(client, **secure)).headers["set-cookie"]
+        (name,) = SimpleCookie(planted)
+        assert name.startswith("__Host-")
+        assert {"Secure", "Path=/"} <= set(planted.split("; "))
+        assert "Domain" not in planted
+        value = SimpleCookie(planted)[name].value
+        for cookie, status in ((f"{name}={value}", 200), (f"{COOKIE}={value}", 401)):
+            answer = await client.request("GET", "/v1/rooms", headers={**secure, "Cookie": cookie})
+            assert answer.status == status
+        gone = await client.request(
+            "DELETE", "/v1/session", headers={**secure, "Cookie": f"{name}={value}", "Origin": OWN_PAGE}
+        )
+        assert {"Secure", "Path=/"} <= set(gone.headers["set-cookie"].split("; "))  # or no browser would obey
+
+
+async def test_a_look_at_the_head_of_a_link_opens_no_session(server: TestServer) -> None:
+    answer = await http_client(server).request("HEAD", f"/console/?access_token={secret_of('ops')}")
+    assert (answer.status, answer.headers["location"]) == (303, "/console/")
+    assert "set-cookie" not in answer.headers
+    assert not list(server.app.context.directory.sessions())
+
+
+async def test_a_link_on_another_site_signs_nobody_in(server: TestServer) -> None:
+    answer = await http_client(server).get(f"/console/?access_token={secret_of('ops')}", sec_fetch_site="cross-site")
+    assert (answer.status, answer.headers["location"]) == (303, "/console/?sign_in=by_hand")
     assert "set-cookie" not in answer.headers
