@@ -33,7 +33,7 @@ from moltnet.protocol.attachment import (
 )
 from moltnet.protocol.errors import ProtocolViolation
 from moltnet.protocol.frames import FrameCapabilities, Ready
-from moltnet.protocol.limits import CLOSE_SECONDS, DELIVERY_WINDOW_EVENTS
+from moltnet.protocol.limits import CLOSE_SECONDS, DELIVERY_WINDOW_EVENTS, MAX_CLIENT_UNACKED_EVENTS
 
 
 @attrs.define(eq=False)
@@ -50,6 +50,8 @@ class Attachment:
     _deliveries: trio.MemoryReceiveChannel[Delivered | Unreadable]
     _owed: set[str] = attrs.field(factory=set, init=False)
     """Delivered here and not settled. A server may end a session that ACKs anything else."""
+    _settled: dict[str, None] = attrs.field(factory=dict, init=False)
+    """The newest that were settled here. A reference server may deliver an event twice: as replayed, and as new."""
     _loss: str | None = attrs.field(default=None, init=False)
 
     def __aiter__(self) -> "Attachment":
@@ -77,6 +79,9 @@ class Attachment:
         if self._loss is not None:
             raise ConnectionLost(self._loss)
         self._owed.remove(cursor)
+        self._settled[cursor] = None
+        if len(self._settled) > MAX_CLIENT_UNACKED_EVENTS:
+            del self._settled[next(iter(self._settled))]
         try:
             await self._websocket.send(self._session.ack(cursor))
         except ConnectionLost as lost:
@@ -98,6 +103,8 @@ class Attachment:
                     match item:
                         case Reply(text):
                             await self._websocket.send(text)
+                        case Delivered(cursor) | Unreadable(cursor) if cursor in self._settled:
+                            await self._websocket.send(self._session.ack(cursor))
                         case Delivered() | Unreadable():
                             await self._arrived.send(item)
                         case PeerError(text):

@@ -54,7 +54,8 @@ _RULES: Final = f"""\
 
 - An EVENT carries a cursor. Its ACK names that cursor and settles that one event: order is free, and nothing before it
   is settled with it.
-- At most {DELIVERY_WINDOW_EVENTS} events are in flight. Then delivery pauses until one is acknowledged.
+- At most {DELIVERY_WINDOW_EVENTS} events are in flight, unless the server is configured otherwise. Then delivery pauses
+  until one is acknowledged.
 - Acknowledging an event again is harmless: the server remembers the newest {MAX_SETTLED_CURSORS} acknowledged cursors.
   An ACK of an older one, or of an event that it never sent, is refused with `unexpected ACK cursor`.
 - Our client holds at most {MAX_CLIENT_UNACKED_EVENTS} unacknowledged events, whatever the window of the server.

@@ -86,6 +86,7 @@ class Attachment:
     async def _read(self) -> None:
         while True:
             text = await self.link.receive()
+            self.seat.hear()
             for received in self.session.receive_text(text, trio.current_time()):
                 match received:
                     case Acked(cursor=cursor):
@@ -132,9 +133,9 @@ class Attachment:
     async def _send(self, record: EventRecord) -> None:
         while not self.session.can_send:
             await self._acked.park()
-        wake = wake_of(record, self.address.fqid)
+        wake = wake_of(record, self.address.fqid, self.context.now)
         if wake is not None:
-            self.seat.wakes[record.id] = attrs.evolve(wake, since=self.context.now())
+            self.seat.wakes[record.id] = wake
         await self.link.send(self.session.event(record.id, self.frames.text(record)))
 
     async def _ping(self) -> None:

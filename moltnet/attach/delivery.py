@@ -9,6 +9,7 @@ from moltnet.protocol.events import AgentEvent, Event, EventType
 from moltnet.protocol.ids import EventId, NetworkId, new_event_id
 from moltnet.protocol.messages import Target
 from moltnet.protocol.times import Timestamp
+from moltnet.protocol.wakes import PendingWake
 from moltnet.storage.records import EventRecord
 
 REASON_DM = "dm"
@@ -25,27 +26,18 @@ class AttachedAgent:
     name: str
 
 
-@attrs.frozen
-class Wake:
-    """A message that wakes the agent: what reports say of it. It does not hold the message, which may be large.
+def wake_of(record: EventRecord, fqid: str, now: Callable[[], Timestamp]) -> PendingWake | None:
+    """The wake that an event is for the agent, or ``None``. An agent's own messages never wake it.
 
-    ``since`` is when it was sent to the agent.
+    It does not hold the message, which may be large.
     """
-
-    reason: str
-    message_id: str
-    target: Target | None
-    since: Timestamp = Timestamp("")
-
-
-def wake_of(record: EventRecord, fqid: str) -> Wake | None:
-    """The wake that an event is for the agent, or ``None``. An agent's own messages never wake it."""
     if record.type != EventType.MESSAGE_CREATED or fqid not in record.addressed or record.sender == fqid:
         return None
     message = decode(record.wire, Event).message
-    return Wake(
-        reason=REASON_DM if record.direct_id else REASON_MENTION,
+    return PendingWake(
         message_id=record.message_id,
+        reason=REASON_DM if record.direct_id else REASON_MENTION,
+        since=now(),
         target=None if message is None else message.target,
     )
 
@@ -64,13 +56,13 @@ class Reporter:
     def disconnected(self, reason: str) -> Event:
         return self._event(EventType.AGENT_DISCONNECTED, reason=reason if self.debug else "")
 
-    def wake_delivered(self, wake: Wake) -> Event:
+    def wake_delivered(self, wake: PendingWake) -> Event:
         return self._wake(EventType.AGENT_WAKE_DELIVERED, wake)
 
-    def wake_failed(self, wake: Wake, error: str) -> Event:
+    def wake_failed(self, wake: PendingWake, error: str) -> Event:
         return self._wake(EventType.AGENT_WAKE_FAILED, wake, error)
 
-    def _wake(self, kind: EventType, wake: Wake, error: str = "") -> Event:
+    def _wake(self, kind: EventType, wake: PendingWake, error: str = "") -> Event:
         return self._event(kind, reason=wake.reason, message_id=wake.message_id, target=wake.target, error=error)
 
     def _event(

@@ -1,6 +1,7 @@
-"""How one attachment ends: what its peer is told last, how it is closed, and what the reports say (attach protocol §8).
+"""How one attachment ends: what its peer is told last, how it is closed, what the reports say (attach protocol §8).
 
-What ended it is an exception; here each becomes an ``Ending``, once. Which seat or credential ended is decided elsewhere.
+What ended it is an exception; here each becomes an ``Ending``, once. When a seat or a credential ends is decided
+elsewhere.
 """
 
 import attrs

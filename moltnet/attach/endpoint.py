@@ -14,7 +14,7 @@ from moltnet.attach.delivery import AttachedAgent, Reporter
 from moltnet.attach.ending import Ending, PeerFailed
 from moltnet.attach.frames import FrameCache
 from moltnet.attach.link import CloseCode, Link
-from moltnet.attach.registry import REBOUND, REMOVED, Registry, Seat
+from moltnet.attach.registry import REBOUND, REMOVED, REPLACED, Registry, Seat
 from moltnet.attach.reports import Reports
 from moltnet.auth.claims import ANONYMOUS_KEY, Claims, CredentialKind
 from moltnet.auth.leases import Lease, Leases
@@ -63,7 +63,8 @@ class Gateway:
 
         Cancelled (the server stops without asking), the peer still gets a close frame if it takes it in time.
         """
-        session = ServerSession(self.context.id, now=trio.current_time())
+        window = self.context.terms.delivery_window
+        session = ServerSession(self.context.id, window_events=window, now=trio.current_time())
         ending = Ending()
         try:
             with ending.watched():
@@ -115,8 +116,9 @@ class Gateway:
         position = await self.broker.locate(identified.cursor, self.context.clock())
         check_may_attach(self.context, claims)
         registration, _ = await claim_agent(self.context, agent_id, identified.agent.name.strip(), claims)
+        key = self._collision_key(claims, registration)
+        await self._doubt(agent_id, key)
         with ExitStack() as released:
-            key = self._collision_key(claims, registration)
             if registration.agent_token:
                 claims = agent_claims(key, frozenset({agent_id}))
             seat = released.enter_context(self.registry.attached(agent_id, key))
@@ -156,6 +158,22 @@ class Gateway:
                 released.callback(attachment.report_end)
                 await attachment.run(position)
 
+    async def _doubt(self, agent_id: AgentId, key: str) -> None:
+        """Let go of an attachment that stands in the way and is half-open, as far as anybody can tell."""
+        seat = self.registry.silent_seat(agent_id, key)
+        if seat is None:
+            return
+        with trio.move_on_after(limits.SILENT_SEAT_SECONDS) as waiting:
+            self.pending.add(waiting)
+            try:
+                await seat.wait_heard()
+            finally:
+                self.pending.discard(waiting)
+        if self.draining.is_set():
+            raise StreamEnded
+        if waiting.cancelled_caught and seat is self.registry.silent_seat(agent_id, key):
+            self.registry.dismiss(agent_id, REPLACED)
+
     def _lease(self, claims: Claims, agent_id: AgentId) -> Lease:
         def may_stay(claims: Claims) -> bool:
             return claims.has(Scope.ATTACH) and claims.may_act_as(agent_id) and self._owns(claims, agent_id)
@@ -192,7 +210,7 @@ def _seated(seat: Seat, ending: Ending) -> Iterator[None]:
     with seat.scope:
         yield
     if seat.dismissal is not None:
-        ending.set(seat.dismissal.label, code=CloseCode.POLICY, answer=seat.dismissal.text)
+        ending.set(seat.dismissal.label, code=seat.dismissal.code, answer=seat.dismissal.text)
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from typing import Final
 import attrs
 import trio
 
-from moltnet.attach.delivery import Wake
+from moltnet.attach.link import CloseCode
 from moltnet.auth.claims import ANONYMOUS_KEY, NOBODY_KEY
 from moltnet.auth.tokens import AGENT_PREFIX
 from moltnet.core.errors import Conflict
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.ids import AgentId
+from moltnet.protocol.times import parse_timestamp
+from moltnet.protocol.wakes import PendingWake
 
 
 @attrs.frozen
@@ -21,9 +23,13 @@ class Dismissal:
 
     label: str
     text: str
+    code: CloseCode = CloseCode.POLICY
 
 
 REMOVED: Final = Dismissal("agent_removed", "agent was removed from the network")
+REPLACED: Final = Dismissal(
+    "replaced", "another attachment has come, and this one gave no sign of life", CloseCode.TRY_LATER
+)
 REBOUND: Final = Dismissal("agent_rebound", "agent was given to another credential")
 ROTATED: Final = Dismissal("token_rotated", "the agent's token was replaced")
 REVOKED: Final = Dismissal("token_revoked", "the agent's token was revoked")
@@ -43,9 +49,21 @@ class Seat:
     ``wakes`` are those that were sent to it and not ACKed, by cursor, in the order of sending.
     """
 
-    wakes: dict[str, Wake] = attrs.field(init=False, factory=dict)
+    wakes: dict[str, PendingWake] = attrs.field(init=False, factory=dict)
+    _doubted: trio.Event | None = attrs.field(init=False, default=None)
     scope: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
     dismissal: Dismissal | None = attrs.field(init=False, default=None)
+
+    def hear(self) -> None:
+        """Its peer has said something, or the seat is free."""
+        if self._doubted is not None:
+            self._doubted.set()
+            self._doubted = None
+
+    async def wait_heard(self) -> None:
+        if self._doubted is None:
+            self._doubted = trio.Event()
+        await self._doubted.wait()
 
 
 @attrs.define(eq=False)
@@ -61,13 +79,18 @@ class Registry:
     def is_connected(self, agent_id: AgentId) -> bool:
         return agent_id in self._seats
 
-    def pending_wakes(self, agent_id: AgentId) -> Sequence[Wake]:
+    def pending_wakes(self, agent_id: AgentId) -> Sequence[PendingWake]:
         """What an agent was woken by and has not ACKed, the oldest first; once for each of its attachments."""
         wakes = (wake for seat in self._seats.get(agent_id, ()) for wake in seat.wakes.values())
-        return sorted(wakes, key=lambda wake: wake.since)
+        return sorted(wakes, key=lambda wake: parse_timestamp(wake.since))
 
     def count_pending_wakes(self) -> int:
         return sum(len(seat.wakes) for seats in self._seats.values() for seat in seats)
+
+    def silent_seat(self, agent_id: AgentId, key: str) -> Seat | None:
+        """The seat that keeps an agent without credentials from attaching, and may be one whose peer is lost."""
+        seats = self._seats.get(agent_id)
+        return next(iter(seats)) if seats and ANONYMOUS_KEY == key == self._keys[agent_id] else None
 
     @contextmanager
     def attached(self, agent_id: AgentId, key: str) -> Iterator[Seat]:
@@ -92,6 +115,7 @@ class Registry:
         try:
             yield seat
         finally:
+            seat.hear()
             seats = self._seats.get(agent_id, set())
             if seat in seats:  # else it was dismissed, and others may sit there by now
                 seats.remove(seat)

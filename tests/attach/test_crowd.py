@@ -6,7 +6,8 @@ in the benchmarks `crowd` and `attach`.
 
 import gc
 import tracemalloc
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -38,39 +39,46 @@ async def say(app: App, texts: list[str]) -> None:
 
 @attrs.define(eq=False)
 class Crowd:
-    """Attachments by name, each with a wire of its own."""
+    """Attachments by name, each with a wire of its own. Made by `gathering`."""
 
     app: App
-    stack: AsyncExitStack
+    _nursery: trio.Nursery
     wires: dict[str, MemoryWire] = attrs.field(factory=dict)
     clients: dict[str, AttachClient] = attrs.field(factory=dict)
 
     async def attach(self, *names: str, frames: int = 64, cursor: str = "") -> None:
         """All at once; `frames` is how much of the server's a peer holds that does not read."""
-        for name in names:
-            self.wires[name] = await self.stack.enter_async_context(
-                open_wire(self.app, agent_token(name), frames=frames)
-            )
-
-        async def come(name: str) -> None:
-            self.clients[name] = await attach(self.wires[name], name, cursor=cursor)
-
         async with trio.open_nursery() as nursery:
             for name in names:
-                nursery.start_soon(come, name)
+                nursery.start_soon(self._attach, name, frames, cursor)
 
     async def hear(self, name: str, count: int, into: dict[str, list[str]]) -> None:
         into[name] = await self.clients[name].next_texts(count)
+
+    async def _attach(self, name: str, frames: int, cursor: str) -> None:
+        self.wires[name] = await self._nursery.start(self._hold, name, frames)
+        self.clients[name] = await attach(self.wires[name], name, cursor=cursor)
+
+    async def _hold(self, name: str, frames: int, task_status: trio.TaskStatus[MemoryWire]) -> None:
+        async with open_wire(self.app, agent_token(name), frames=frames) as wire:
+            task_status.started(wire)
+            await trio.sleep_forever()
+
+
+@asynccontextmanager
+async def gathering(config: MoltnetConfig) -> AsyncIterator[Crowd]:
+    async with open_test_app(config) as app, trio.open_nursery() as nursery:
+        yield Crowd(app, nursery)
+        nursery.cancel_scope.cancel()
 
 
 async def test_of_a_thousand_in_a_room_twenty_do_not_read_and_nobody_misses_anything(
     autojump_clock: MockClock,
 ) -> None:
-    texts = [f"text {number}" for number in range(30)]
+    texts = [f"text {number}" for number in range(12)]
     reading = [name for name in NAMES if name not in STUCK]
     heard: dict[str, list[str]] = {}
-    async with open_test_app(crowded()) as app, AsyncExitStack() as stack:
-        crowd = Crowd(app, stack)
+    async with gathering(crowded()) as crowd:
         await crowd.attach(*reading)
         await crowd.attach(*STUCK, frames=4)
         cursors = {name: crowd.clients[name].ready.cursor for name in STUCK}
@@ -78,7 +86,7 @@ async def test_of_a_thousand_in_a_room_twenty_do_not_read_and_nobody_misses_anyt
             for name in reading:
                 nursery.start_soon(crowd.hear, name, len(texts), heard)
             began = trio.current_time()
-            await say(app, texts)
+            await say(crowd.app, texts)
         # The clock stands still while anybody can go on: nobody has waited for the twenty.
         assert trio.current_time() == began
         assert all(heard[name] == texts for name in reading)
@@ -98,15 +106,14 @@ async def test_readers_that_stop_cost_no_memory_however_much_is_said(tmp_path: P
     async def grown(stuck: int, path: Path) -> int:
         names = NAMES[: stuck + 1]
         heard: dict[str, list[str]] = {}
-        async with open_test_app(crowded(names, path)) as app, AsyncExitStack() as stack:
-            crowd = Crowd(app, stack)
+        async with gathering(crowded(names, path)) as crowd:
             await crowd.attach(names[-1])
             await crowd.attach(*names[:-1], frames=1)
             gc.collect()
             tracemalloc.start()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(crowd.hear, names[-1], len(texts), heard)
-                await say(app, texts)
+                await say(crowd.app, texts)
             assert heard[names[-1]] == texts
             gc.collect()
             size, _ = tracemalloc.get_traced_memory()
@@ -130,15 +137,14 @@ class Steps(trio.abc.Instrument):
 
 async def steps_of_burst(count: int) -> float:
     """Steps for each of so many that connect at once, until the last report of it has been written."""
-    async with open_test_app(crowded()) as app, AsyncExitStack() as stack:
-        crowd = Crowd(app, stack)
+    async with gathering(crowded()) as crowd:
         await trio.testing.wait_all_tasks_blocked()
         steps = Steps()
         trio.lowlevel.add_instrument(steps)
         await crowd.attach(*NAMES[:count])
         await trio.testing.wait_all_tasks_blocked()
         trio.lowlevel.remove_instrument(steps)
-        assert len(app.gateway.registry) == count
+        assert len(crowd.app.gateway.registry) == count
         return steps.taken / count
 
 
@@ -151,8 +157,7 @@ async def test_one_more_costs_the_same_beside_a_thousand_as_beside_ten(autojump_
     """That it came is told to those who observe, and nobody else is woken by it."""
     taken = []
     for present in (10, 999):
-        async with open_test_app(crowded()) as app, AsyncExitStack() as stack:
-            crowd = Crowd(app, stack)
+        async with gathering(crowded()) as crowd:
             await crowd.attach(*NAMES[:present])
             await trio.testing.wait_all_tasks_blocked()
             steps = Steps()
@@ -166,12 +171,16 @@ async def test_one_more_costs_the_same_beside_a_thousand_as_beside_ten(autojump_
 
 async def test_what_others_are_told_of_a_burst_does_not_grow_with_it(autojump_clock: MockClock) -> None:
     """The reference sends every coming and going to every attachment: a million frames for a thousand."""
-    async with open_test_app(crowded()) as app, AsyncExitStack() as stack:
-        crowd = Crowd(app, stack)
+    async with gathering(crowded()) as crowd:
         await crowd.attach(*NAMES[:300])
         await trio.testing.wait_all_tasks_blocked()
-        for name in NAMES[:300]:
-            events = await crowd.clients[name].quiet_events(0.1)
-            assert [(event.type, event.agent and event.agent.agent_id) for event in events] == [
-                ("agent.connected", name)
-            ]
+        heard: dict[str, list[tuple[str, str]]] = {}
+
+        async def listen(name: str) -> None:
+            events = await crowd.clients[name].quiet_events()
+            heard[name] = [(event.type, event.agent.agent_id) for event in events if event.agent]
+
+        async with trio.open_nursery() as nursery:
+            for name in NAMES[:300]:
+                nursery.start_soon(listen, name)
+        assert heard == {name: [("agent.connected", name)] for name in NAMES[:300]}

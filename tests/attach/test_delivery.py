@@ -1,10 +1,11 @@
 import pytest
 
-from moltnet.attach.delivery import AttachedAgent, Reporter, Wake, wake_of
+from moltnet.attach.delivery import AttachedAgent, Reporter, wake_of
 from moltnet.protocol.events import EventType
 from moltnet.protocol.identity import agent_fqid
 from moltnet.protocol.messages import SendMessageRequest, Target
 from moltnet.protocol.times import Timestamp
+from moltnet.protocol.wakes import PendingWake
 from moltnet.storage.records import EventRecord
 from tests.fakes.network import (
     NETWORK,
@@ -18,6 +19,7 @@ from tests.fakes.network import (
 )
 
 ALPHA = agent_fqid(NETWORK, "alpha")
+NOW = Timestamp("2026-01-02T03:04:05Z")
 AGENT = AttachedAgent(NETWORK, "alpha", ALPHA, "Alpha")
 
 
@@ -46,7 +48,7 @@ MESSAGES = [
 
 @pytest.mark.parametrize(("message", "reason"), MESSAGES)
 async def test_what_wakes_an_agent_and_why(message: SendMessageRequest, reason: str | None) -> None:
-    wake = wake_of(await event_of(message), ALPHA)
+    wake = wake_of(await event_of(message), ALPHA, lambda: NOW)
     assert (None if wake is None else wake.reason) == reason
 
 
@@ -54,19 +56,19 @@ async def test_what_wakes_an_agent_and_why(message: SendMessageRequest, reason: 
 async def test_only_messages_wake(kind: EventType) -> None:
     record = await event_of(MESSAGES[0][0])
     other = EventRecord(1, record.id, kind, record.wire, addressed=record.addressed)
-    assert wake_of(other, ALPHA) is None
+    assert wake_of(other, ALPHA, lambda: NOW) is None
 
 
 async def test_a_wake_tells_where_it_came_from_but_holds_no_text() -> None:
-    wake = wake_of(await event_of(MESSAGES[2][0]), ALPHA)
+    wake = wake_of(await event_of(MESSAGES[2][0]), ALPHA, lambda: NOW)
     assert wake is not None
     assert (wake.message_id, wake.target) == ("m1", thread_message("t1").target)
     assert "hello" not in repr(wake)
 
 
 def test_the_reports_of_an_attachment() -> None:
-    reporter = Reporter(AGENT, lambda: Timestamp("2026-01-02T03:04:05Z"))
-    wake = Wake("dm", "m1", Target(kind="dm"))
+    reporter = Reporter(AGENT, lambda: NOW)
+    wake = PendingWake("m1", "dm", NOW, Target(kind="dm"))
     reports = [
         reporter.connected(),
         reporter.disconnected("read_error"),
@@ -93,6 +95,6 @@ def test_the_reports_of_an_attachment() -> None:
 
 
 def test_why_an_attachment_came_and_went_is_told_only_for_debugging() -> None:
-    reporter = Reporter(AGENT, lambda: Timestamp("2026-01-02T03:04:05Z"), debug=True)
+    reporter = Reporter(AGENT, lambda: NOW, debug=True)
     reports = [reporter.connected(), reporter.disconnected("read_error")]
     assert [report.agent and report.agent.reason for report in reports] == ["attachment_ready", "read_error"]

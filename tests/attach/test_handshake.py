@@ -201,16 +201,52 @@ class TestClaims:
 class TestCollisions:
     async def test_in_mode_none_an_agent_attaches_once_at_a_time(self, autojump_clock: MockClock) -> None:
         async with open_test_app() as app:
-            async with open_wire(app) as wire:
-                await attach(wire, "alpha")
+            async with open_wire(app) as wire, trio.open_nursery() as nursery:
+                client = await attach(wire, "alpha")
+                nursery.start_soon(client.quiet_events, 60)  # it answers PING
                 error, closed = await refused(app, identify_frame())
                 assert error == (
                     'agent "alpha" already has an active attachment; attach with an actor credential to reconnect'
                 )
                 assert closed.code == 1013
                 assert len(app.gateway.registry) == 1
+                nursery.cancel_scope.cancel()
             async with open_wire(app) as wire:
                 await attach(wire, "alpha")
+
+    async def test_in_mode_none_a_lost_connection_keeps_its_agent_out_for_seconds_only(
+        self, autojump_clock: MockClock
+    ) -> None:
+        async with open_test_app() as app, open_wire(app) as lost:
+            await attach(lost, "alpha")  # and from now on nothing comes from it
+            began = trio.current_time()
+            async with open_wire(app) as wire:
+                await attach(wire, "alpha")
+                assert trio.current_time() - began == limits.SILENT_SEAT_SECONDS
+                assert len(app.gateway.registry) == 1
+                assert (await read_until_closed(lost))[1].code == 1013
+
+    async def test_who_leaves_while_another_waits_for_its_place_makes_room_at_once(
+        self, autojump_clock: MockClock
+    ) -> None:
+        async with open_test_app() as app, open_wire(app) as first, open_wire(app) as second:
+            await attach(first, "alpha")
+            began = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(attach, second, "alpha")
+                await trio.sleep(1)
+                await first.hang_up()
+            assert trio.current_time() - began == 1
+
+    async def test_a_drain_does_not_wait_for_who_waits_for_a_place(self, autojump_clock: MockClock) -> None:
+        async with open_test_app() as app, open_wire(app) as first, open_wire(app) as second:
+            await attach(first, "alpha")
+            await second.send(identify_frame())
+            await trio.testing.wait_all_tasks_blocked()
+            began = trio.current_time()
+            app.drain()
+            assert (await read_until_closed(second))[1].code == 1012
+            assert trio.current_time() == began
 
     async def test_one_credential_may_attach_an_agent_twice_and_both_get_everything(
         self, autojump_clock: MockClock

@@ -1,12 +1,18 @@
 from contextlib import ExitStack
+from datetime import UTC, datetime
 
 import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
 
-from moltnet.attach.registry import REMOVED, Registry
+from moltnet.attach.registry import REMOVED, Registry, Seat
 from moltnet.auth.claims import ANONYMOUS_KEY
 from moltnet.core.errors import Conflict
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.ids import AgentId
+from moltnet.protocol.times import format_timestamp
+from moltnet.protocol.wakes import PendingWake
 
 ALPHA = AgentId("alpha")
 
@@ -86,3 +92,52 @@ def test_it_is_released_whatever_happens_inside() -> None:
     with pytest.raises(KeyError), registry.attached(ALPHA, "key"):
         raise KeyError
     assert len(registry) == 0
+
+
+def wake(number: int, seconds: float) -> PendingWake:
+    return PendingWake(f"m{number}", "mention", format_timestamp(datetime.fromtimestamp(seconds, UTC)))
+
+
+async def test_pending_wakes_of_all_attachments_come_in_the_order_of_sending() -> None:
+    """However many digits a time has."""
+    registry = Registry()
+    with registry.attached(ALPHA, "key") as first, registry.attached(ALPHA, "key") as second:
+        first.wakes["evt_1"] = wake(1, 100)
+        first.wakes["evt_3"] = wake(3, 100.25)
+        second.wakes["evt_2"] = wake(2, 100.125)
+        assert [each.message_id for each in registry.pending_wakes(ALPHA)] == ["m1", "m2", "m3"]
+        assert registry.count_pending_wakes() == 3
+        assert registry.pending_wakes(AgentId("beta")) == []
+    assert (registry.pending_wakes(ALPHA), registry.count_pending_wakes()) == ([], 0)
+
+
+async def test_only_without_credentials_does_an_attachment_stand_in_the_way() -> None:
+    registry = Registry()
+    assert registry.silent_seat(ALPHA, ANONYMOUS_KEY) is None
+    with registry.attached(ALPHA, ANONYMOUS_KEY) as seat:
+        assert registry.silent_seat(ALPHA, ANONYMOUS_KEY) is seat
+        assert registry.silent_seat(ALPHA, "key") is None
+    with registry.attached(ALPHA, "key"):
+        assert registry.silent_seat(ALPHA, "key") is None
+        assert registry.silent_seat(ALPHA, ANONYMOUS_KEY) is None
+
+
+async def test_who_doubts_a_seat_learns_of_a_word_and_of_its_end(autojump_clock: MockClock) -> None:
+    registry, heard = Registry(), list[int]()
+
+    async def doubt(seat: Seat, number: int) -> None:
+        await seat.wait_heard()
+        heard.append(number)
+
+    async with trio.open_nursery() as nursery:
+        with registry.attached(ALPHA, ANONYMOUS_KEY) as seat:
+            for number in (1, 2):
+                nursery.start_soon(doubt, seat, number)
+            await trio.testing.wait_all_tasks_blocked()
+            assert heard == []
+            seat.hear()
+            await trio.testing.wait_all_tasks_blocked()
+            assert sorted(heard) == [1, 2]
+            nursery.start_soon(doubt, seat, 3)
+            await trio.testing.wait_all_tasks_blocked()
+    assert heard[2:] == [3]

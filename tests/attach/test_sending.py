@@ -252,6 +252,20 @@ class TestTheWindow:
             await client.ack(first)
             assert len(await client.quiet_events()) == 1
 
+    @pytest.mark.parametrize("window", [1, 16, 1024])
+    async def test_how_much_is_in_flight_is_for_the_operator_to_say(
+        self, window: int, autojump_clock: MockClock
+    ) -> None:
+        names = [f"text-{number}" for number in range(window + 5)]
+        async with open_test_app(network_config(delivery_window=window)) as app, open_wire(app) as wire:
+            await post_texts(app, *names)
+            cursor = (await app.context.store.event_bounds()).oldest_id
+            client = await attach(wire, "alpha", cursor=cursor)
+            first = await client.next()
+            assert 1 + len(await client.quiet_events(9)) == window
+            await client.ack(first)
+            assert len(await client.quiet_events(9)) == 1
+
     async def test_nothing_is_forgotten_however_much_is_unacknowledged(self, autojump_clock: MockClock) -> None:
         async with open_test_app() as app, open_wire(app) as wire:
             client = await attach(wire, "alpha")

@@ -1,5 +1,6 @@
 """Processes of a benchmark, and talking with those that make load."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -31,6 +32,9 @@ class Generator:
 
     _process: trio.Process
     _received: bytes = attrs.field(init=False, default=b"")
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
     async def ask(self, command: str, **arguments: object) -> dict[str, Any]:
         """Have it do something, and return what it measured. Raises ``LoadFailed``."""

@@ -150,12 +150,14 @@ def new_directory() -> tempfile.TemporaryDirectory[str]:
 
 
 @asynccontextmanager
-async def open_server(directory: str, members: int) -> AsyncIterator[Target]:
+async def open_server(directory: str, members: int, *, public: bool = False) -> AsyncIterator[Target]:
     """``moltnet start`` on the database in ``directory``, mode bearer; ``agent-0`` and so on are members of the room.
+
+    Everybody reads it if it is public: a file can't name more than 256 members.
 
     It logs as it would for a user, into ``server.log``. Started again on the same directory, it goes on where it was.
     """
-    _write_config(Path(directory, "Moltnet"), members)
+    _write_config(Path(directory, "Moltnet"), members, public=public)
     moltnet, log_path = Path(sys.executable).parent / "moltnet", Path(directory, "server.log")
     # Nothing else waits for this disk.
     with log_path.open("wb") as log:  # noqa: ASYNC230
@@ -168,7 +170,7 @@ async def open_server(directory: str, members: int) -> AsyncIterator[Target]:
             yield Target(welcome[1], "bench", "general", _WRITE, _READ, _ATTACH, process.pid)
 
 
-def _write_config(path: Path, members: int) -> None:
+def _write_config(path: Path, members: int, *, public: bool) -> None:
     agents = [f"agent-{number}" for number in range(members)]
     config = {
         "version": "moltnet.v1",
@@ -176,6 +178,7 @@ def _write_config(path: Path, members: int) -> None:
         "server": {"listen_addr": "127.0.0.1:0", "limits": _LIMITS},
         "auth": {
             "mode": "bearer",
+            "public_read": public,
             "tokens": [
                 {"id": "poster", "value": _WRITE, "scopes": ["write"], "agents": ["poster"]},
                 {"id": "reader", "value": _READ, "scopes": ["observe"]},
@@ -183,7 +186,14 @@ def _write_config(path: Path, members: int) -> None:
             ],
         },
         "storage": {"kind": "sqlite", "sqlite": {"path": "data/moltnet.db"}},
-        "rooms": [{"id": "general", "name": "General", "members": ["poster", *agents]}],
+        "rooms": [
+            {
+                "id": "general",
+                "name": "General",
+                "members": ["poster", *agents],
+                "visibility": "public" if public else "private",
+            }
+        ],
     }
     path.touch(mode=0o600)
     path.write_bytes(orjson.dumps(config))

@@ -26,6 +26,13 @@ SHOWN = {
     ],
     "sse": ["bare ASGI, burst", "3 streams, burst"],
     "attach": ["bare ASGI, burst of 4", "attach, burst of 4", "bare ASGI, idle", "attach, idle"],
+    "crowd": [
+        "3 in a room, one message to all",
+        "the same beside 1 that do not read",
+        "burst of 2",
+        "burst of 4",
+        "6 idle",
+    ],
     "resume": ["resume of 10 events", "the same after a restart"],
 }
 

@@ -6,7 +6,7 @@ import trio.testing
 
 from moltnet.protocol.codec import decode
 from moltnet.protocol.events import Event
-from moltnet.protocol.ids import DirectId, EventId, RoomId, ThreadId, event_id_of_message
+from moltnet.protocol.ids import AgentId, DirectId, EventId, RoomId, ThreadId, event_id_of_message
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage.commands import (
     AgentOwned,
@@ -27,6 +27,7 @@ from tests.contracts.store_messages import EVERYTHING, MessageContract, ids_of, 
 from tests.contracts.store_pages import PageContract
 from tests.contracts.store_pruning import PruningContract
 from tests.contracts.store_removals import RemovalContract
+from tests.contracts.store_wakes import WakeContract
 from tests.storage.examples import (
     GENERAL,
     agent,
@@ -138,6 +139,7 @@ class TaskContract:
             lambda: store.events_after(0, 1),
             lambda: store.message_page(room_history(), PageRequest()),
             lambda: store.artifact_page(room_history(), PageRequest()),
+            lambda: store.wake_page(AgentId("alpha"), PageRequest()),
             lambda: store.thread(ThreadId("t1")),
             lambda: store.threads(GENERAL, PageRequest()),
             lambda: store.direct(DirectId("d1")),
@@ -192,6 +194,7 @@ class StoreContract(
     RemovalContract,
     CredentialContract,
     PruningContract,
+    WakeContract,
     LogContract,
     DirectoryContract,
     TaskContract,

@@ -134,6 +134,15 @@ class MessagePruningContract:
         assert await seqs(store) == [4, 5, 6, 7]
         assert ids_of(await store.message_page(room_history(), PageRequest())) == ["m3", "m4", "m5", "m6"]
 
+    async def test_two_steps_in_one_batch_take_no_message_whose_event_stays(self, store: Store) -> None:
+        await store.commit([create_room(), *(post(f"m{number}") for number in range(9))])
+        committed = await store.commit([prune(99, None, limit=1), prune(99, 99, limit=1), prune(99, 99, limit=3)])
+        assert [outcome.events for outcome in committed.outcomes if isinstance(outcome, Pruned)][:2] == [1, 1]
+        first, *_ = kept = [record.seq for record in await store.events_after(0, EVERYTHING)]
+        assert kept == list(range(first, 11))
+        page = await store.message_page(room_history(), PageRequest())
+        assert set(ids_of(page)) >= {f"m{seq - 2}" for seq in kept}
+
     async def test_few_messages_go_at_once_and_the_rest_later(self, store: Store) -> None:
         await store.commit([create_room(), *(post(f"m{number}") for number in range(9)), post("new", seconds=100)])
         outcomes = [(await store.commit([prune(99, 99, limit=4)])).outcomes[0] for _ in range(3)]

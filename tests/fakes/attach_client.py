@@ -183,9 +183,11 @@ async def open_websocket_wire(
         finally:
             with trio.move_on_after(5, shield=True):
                 await connection.aclose()
+            # What the library leaves open if it is cancelled while it says goodbye. Shielded, as nothing else may be
+            # awaited here: a cancellation would take the place of the exception that the test is about to see.
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(connection._stream)
             nursery.cancel_scope.cancel(reason="the test is done with it")
-            # What the library leaves open if it is cancelled while it says goodbye.
-            await trio.aclose_forcefully(connection._stream)
 
 
 @attrs.define(eq=False)
