@@ -5,6 +5,7 @@ names them.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from moltnet.cli.enrolment import (
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
 from moltnet.cli.output import print_note
+from moltnet.cli.skill_source import install_with_connect, paths_for
 from moltnet.client.address import parse_server_address
 from moltnet.client.api import open_client
 from moltnet.client.errors import ClientError
@@ -75,7 +77,13 @@ class Wanted:
 @click.option("--workspace", type=click.Path(path_type=Path), default=".", help="The agent's directory.")
 @click.option("--rooms", multiple=True, metavar="ROOM,…", help="Attach these rooms, besides those attached before.")
 @click.option("--enable-dms", type=bool, is_flag=False, flag_value=True, help="Allow DMs; =false forbids them.")
-@click.option("--install-skill", type=bool, is_flag=False, flag_value=True, hidden=True)
+@click.option(
+    "--install-skill",
+    type=bool,
+    is_flag=False,
+    flag_value=True,
+    help="Install the network's skill where --runtime looks for it. [default: yes, but replace none; =false for no]",
+)
 @timeout_option
 @credential_options
 def connect(
@@ -101,10 +109,9 @@ def connect(
         rooms=tuple(dict.fromkeys(_room_ids(rooms))),
         dms=enable_dms,
     )
-    if install_skill:
-        print_note("this version installs no skill; the option is accepted for scripts that have it")
     path = client_config_path(workspace)
     existing = _existing(path, wanted)
+    skill_runtime = _skill_runtime(install_skill, wanted, existing)
     credential = credential_for(flags, existing)
     _check_same_server(wanted, flags, existing)
     registration = _enrol(wanted, credential, path, timeout_seconds)
@@ -122,6 +129,55 @@ def connect(
         record_identity(workspace, registration)
         click.echo(f"registered {registration.actor_uri}")
     click.echo(f"wrote Moltnet client config {path}")
+    if skill_runtime:
+        _install_skill(workspace, skill_runtime, wanted.base_url, credential, install_skill, timeout_seconds)
+
+
+def _install_skill(
+    workspace: Path,
+    runtime: str,
+    base_url: str,
+    credential: Credential,
+    install_skill: bool | None,
+    timeout_seconds: float,
+) -> None:
+    """The agent has joined by now: a skill that nobody asked for by name may fail with a note."""
+    try:
+        for line in install_with_connect(
+            workspace,
+            runtime,
+            base_url,
+            _token_for_skill(credential),
+            replace=install_skill is True,
+            timeout_seconds=min(timeout_seconds, CHECK_SECONDS),
+        ):
+            click.echo(line)
+    except (ConfigError, CommandFailed) as error:
+        if install_skill:
+            raise
+        print_note(
+            f"the skill was not installed: {error}; read it at {base_url}/skill.md, "
+            "or install it outside of the runtime's sandbox with: moltnet skill update"
+        )
+
+
+def _skill_runtime(install_skill: bool | None, wanted: Wanted, existing: ClientAttachment | None) -> str:
+    """For which runtime to install the skill; empty for none. Without the option only for one that is named now."""
+    if install_skill is None:
+        return wanted.runtime or ""
+    runtime = wanted.runtime or (existing.runtime if existing is not None else "")
+    if install_skill and not runtime:
+        raise click.UsageError("--install-skill needs --runtime: each runtime looks for skills somewhere else")
+    if install_skill:
+        paths_for(runtime)
+    return runtime if install_skill else ""
+
+
+def _token_for_skill(credential: Credential) -> str | None:
+    """Without a token that can be had, the network says what it says to anybody."""
+    with suppress(TokenUnavailable):
+        return credential.present(os.environ, claiming=False)
+    return None
 
 
 def _room_ids(rooms: tuple[str, ...]) -> list[str]:

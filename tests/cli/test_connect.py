@@ -237,7 +237,7 @@ async def test_a_runtime_is_written_only_if_it_is_chosen(run: Run, workspace: Wo
     async with open_scripted_server(NETWORK, NETWORK) as server:
         await run(*connect(server.url))
         assert "runtime" not in workspace.attachment()
-        await run(*connect(server.url, "--runtime", "codex"))
+        await run(*connect(server.url, "--runtime", "codex", "--install-skill=false"))
     assert workspace.attachment()["runtime"] == "codex"
 
 

@@ -5,9 +5,6 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.homes import KINDS, Home, home_of
-from tests.fakes.postgres import postgres_dsn, postgres_server
-
-__all__ = ["postgres_dsn", "postgres_server"]
 
 
 @pytest.fixture(params=KINDS)

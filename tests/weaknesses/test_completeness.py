@@ -10,16 +10,26 @@ from typing import Any, Final
 
 import pytest
 
+from tests.attach import test_crowd, test_offline
+from tests.attach import test_limits as test_attach_limits
+from tests.bridge import test_loop
+from tests.conformance import test_reference_client
 from tests.http import test_backlog
 from tests.scale import test_directory_pages, test_races, test_sqlite_pages, test_streams
+from tests.storage.backup import test_any_network
 from tests.weaknesses import (
+    test_attach_protocol,
     test_auth,
+    test_discovery_documents,
     test_http_api,
     test_http_service,
     test_message_model,
+    test_node_and_bridge,
     test_server_config,
     test_storage,
 )
+from tests.weaknesses.discovery_documents import DISCOVERY_DOCUMENTS
+from tests.weaknesses.node_and_bridge import LOOPS, NODE_AND_BRIDGE
 
 Tests = tuple[Callable[..., Any], ...]
 Weaknesses = Mapping[int, tuple[str, Tests]]
@@ -124,6 +134,13 @@ HTTP_API: Final[Weaknesses] = {
         ),
     ),
     10: ("reads per event", (test_http_api.test_filtering_a_public_stream_reads_nothing_from_the_store,)),
+    11: (
+        "what documents are made of",
+        (
+            test_discovery_documents.test_names_stay_values_and_nothing_is_added_to_a_document,
+            test_discovery_documents.test_a_forwarded_host_of_a_stranger_counts_for_nothing,
+        ),
+    ),
     12: ("stop with a stream", (test_http_api.test_a_stop_with_an_open_stream_is_soon_and_clean,)),
     13: (
         "what an API should have",
@@ -165,6 +182,14 @@ STORAGE: Final[Weaknesses] = {
         (
             test_storage.test_looking_up_rooms_agents_and_mentions_reads_nothing_from_the_store,
             test_sqlite_pages.test_a_page_costs_the_same_wherever_it_is_and_however_much_there_is,
+        ),
+    ),
+    9: (
+        "nothing goes, nothing is archived",
+        (
+            test_storage.test_a_removed_room_comes_back_with_its_messages,
+            test_storage.test_what_is_old_goes_for_good_and_the_rest_stays,
+            test_any_network.test_a_backup_restored_elsewhere_tells_the_same,
         ),
     ),
     10: ("credential of two agents", (test_storage.test_a_credential_that_owns_two_agents_speaks_for_both,)),
@@ -250,19 +275,80 @@ SERVER_CONFIG: Final[Weaknesses] = {
     9: ("origins", (test_server_config.test_an_origin_that_is_none_is_an_error_and_no_default,)),
     11: ("modes of directories", (test_storage.test_a_directory_keeps_its_mode_and_the_files_in_it_are_private,)),
 }
+ATTACH_PROTOCOL: Final[Weaknesses] = {
+    1: (
+        "others' rooms and DMs",
+        (test_attach_protocol.test_an_attachment_gets_what_its_agent_may_read_and_nothing_else,),
+    ),
+    2: (
+        "members and private rooms",
+        (test_attach_protocol.test_members_get_their_private_rooms_where_the_public_reads_too,),
+    ),
+    3: (
+        "a ring in memory",
+        (
+            test_attach_protocol.test_what_was_missed_comes_from_the_store_after_a_restart_too,
+            test_offline.test_nothing_is_lost_or_doubled_whatever_becomes_of_the_server,
+        ),
+    ),
+    4: ("replay and live", (test_attach_protocol.test_what_is_said_while_somebody_attaches_comes_once,)),
+    5: (
+        "slow readers",
+        (
+            test_attach_protocol.test_a_slow_reader_misses_nothing,
+            test_crowd.test_of_a_thousand_in_a_room_twenty_do_not_read_and_nobody_misses_anything,
+        ),
+    ),
+    6: ("ACK", (test_attach_protocol.test_a_repeated_ack_is_harmless_and_no_wake_is_forgotten,)),
+    7: ("removal", (test_attach_protocol.test_an_agent_that_was_removed_and_is_back_reads_past_its_removal,)),
+    8: (
+        "two attachments",
+        (test_attach_protocol.test_of_two_attachments_one_may_leave_and_the_agent_is_still_there,),
+    ),
+    9: (
+        "half-open sockets",
+        (test_attach_protocol.test_a_lost_connection_does_not_keep_an_agent_without_a_token_out,),
+    ),
+    10: ("poison messages", (test_attach_protocol.test_what_is_accepted_fits_into_a_frame,)),
+    11: (
+        "slow runtimes",
+        (
+            test_loop.test_ping_is_answered_during_a_long_turn_and_other_rooms_are_served,
+            test_reference_client.test_one_that_stops_reading_is_let_go_and_comes_back_to_everything,
+        ),
+    ),
+    12: (
+        "false wakes and failures",
+        (test_attach_protocol.test_an_agents_own_words_do_not_wake_it_and_a_clean_close_fails_no_wake,),
+    ),
+    13: (
+        "caps",
+        (
+            test_attach_protocol.test_attachments_handshakes_and_claims_have_an_end,
+            test_attach_limits.test_claims_beyond_those_of_an_address_are_told_to_try_later_and_leave_nothing,
+        ),
+    ),
+    14: ("a lost token", (test_attach_protocol.test_a_claim_whose_token_got_lost_is_given_a_new_one,)),
+    15: (
+        "addresses and close codes",
+        (test_attach_protocol.test_a_close_says_what_it_is_about_and_no_event_holds_an_address,),
+    ),
+}
 SUBJECTS: Final = {
     "message model": (15, MESSAGE_MODEL),
     "HTTP API": (15, HTTP_API),
+    "discovery documents": (12, DISCOVERY_DOCUMENTS),
     "storage": (14, STORAGE),
     "identity and access": (14, AUTH),
     "server configuration": (11, SERVER_CONFIG),
+    "attach protocol": (15, ATTACH_PROTOCOL),
+    "node and bridge": (16, NODE_AND_BRIDGE),
 }
 # What is not there yet, or has its tests where its code is.
 OPEN: Final[Mapping[tuple[str, int], str]] = {
-    ("HTTP API", 11): "discovery documents are not served yet",
     ("storage", 7): "JSON storage has tests of its own",
-    ("storage", 9): "a removed room can be restored; nothing is purged, deleted, edited or archived",
     ("identity and access", 14): "no grants for single rooms, no audit trail",
+    ("node and bridge", 7): "reply: manual has no approvals yet",
     ("server configuration", 10): "proxies, log and limits have settings; there is no TLS of its own",
 }
 
@@ -281,7 +367,17 @@ def names_in(module: ModuleType) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    [test_auth, test_http_api, test_http_service, test_message_model, test_server_config, test_storage],
+    [
+        test_attach_protocol,
+        test_auth,
+        test_discovery_documents,
+        test_http_api,
+        test_http_service,
+        test_message_model,
+        test_node_and_bridge,
+        test_server_config,
+        test_storage,
+    ],
     ids=lambda module: module.__name__,
 )
 def test_every_test_of_a_weakness_stands_in_a_table(module: ModuleType) -> None:
@@ -291,7 +387,7 @@ def test_every_test_of_a_weakness_stands_in_a_table(module: ModuleType) -> None:
 
 # What this version adds to a subject, beside what was weak.
 BESIDES: Final = {
-    "test_a_removed_room_comes_back_with_its_messages",
     "test_limits_and_proxies_have_settings",
     "test_the_log_has_settings",
+    *(test.__name__ for test in LOOPS),
 }

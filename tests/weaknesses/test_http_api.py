@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from moltnet.app import App
-from moltnet.auth.sessions import COOKIE
+from moltnet.auth.sessions import cookie_name
 from moltnet.config.settings import AuthMode
 from moltnet.protocol import limits
 from moltnet.protocol.events import AgentEvent, Event, EventType
@@ -115,7 +115,7 @@ async def test_a_link_with_a_bad_token_plants_nothing_and_locks_nobody_out(home:
 async def test_a_cookie_never_stands_for_a_bearer_token(home: Home) -> None:
     async with home.serve(network_config(mode=AuthMode.BEARER, tokens=[ADMIN])) as server:
         client = http_client(server)
-        for name in ("moltnet_auth", COOKIE):
+        for name in ("moltnet_auth", cookie_name(server.app.context.id, is_secure=False)):
             headers = {"Cookie": f"{name}={secret_of('admin')}", "Origin": "http://console.test"}
             assert (await client.request("POST", "/v1/rooms", {"id": "planted"}, headers=headers)).status == 401
             assert (await client.request("GET", "/v1/rooms", headers=headers)).status == 401

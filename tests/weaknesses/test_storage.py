@@ -17,6 +17,7 @@ import trio.testing
 
 from moltnet.config.settings import AuthMode
 from moltnet.protocol.rooms import Visibility
+from moltnet.retention import Retention, prune_old
 from moltnet.storage.factory import SQLITE
 from moltnet.storage.sql.sqlite import SqliteStore
 from moltnet.storage.store import SchemaUnsupported, Store, StoreInUse
@@ -144,6 +145,25 @@ async def test_a_removed_room_comes_back_with_its_messages(home: Home) -> None:
         found = (await client.get("/v1/rooms/kept/messages")).json()["messages"]
         assert [message["parts"][0]["text"] for message in found] == ["old"]
         assert (await client.get("/v1/rooms/kept")).json()["members"] == ["beta"]
+
+
+async def test_what_is_old_goes_for_good_and_the_rest_stays(home: Home) -> None:
+    start, moved = datetime(2026, 1, 1, tzinfo=UTC), timedelta()
+
+    def clock() -> datetime:
+        return start + moved
+
+    async with home.serve(clock=clock) as server:
+        client, app = http_client(server), server.app
+        assert (await client.post("/v1/messages", said("old", id="old"))).status == 202
+        moved = timedelta(days=40)
+        assert (await client.post("/v1/messages", said("new", id="new"))).status == 202
+        keep = Retention(events=timedelta(days=7), messages=timedelta(days=30))
+        await prune_old(app.context.journal, keep, clock, app.metrics.retention)
+        found = (await client.get("/v1/rooms/general/messages")).json()["messages"]
+        assert [message["id"] for message in found] == ["new"]
+        assert await event_types(app) == ["message.created"]
+        assert (await client.get("/v1/rooms/general")).json()["members"] == ["alpha", "beta"]
 
 
 async def test_a_credential_that_owns_two_agents_speaks_for_both(home: Home) -> None:

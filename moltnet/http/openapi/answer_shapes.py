@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from moltnet.auth.claims import CredentialKind
-from moltnet.config.settings import Registration, Scope
+from moltnet.config.settings import AuthMode, Registration, Scope
 from moltnet.http.openapi.schemas import Schema, Shapes, Variant, ref
 from moltnet.http.openapi.texts import ARTIFACT_ID, ID, TARGETS, exactly, text
 from moltnet.protocol import limits
@@ -61,7 +61,9 @@ from moltnet.protocol.rooms import (
     WritePolicy,
 )
 from moltnet.protocol.sessions import WhoAmI
+from moltnet.protocol.skill import SkillCommand, SkillDirect, SkillDocument, SkillLinks, SkillRoom, Unavailable
 from moltnet.protocol.times import Timestamp
+from moltnet.protocol.wakes import PendingWake, WakePage
 
 
 def _fqid(kind: str) -> Schema:
@@ -129,7 +131,15 @@ ANSWERS: Final = Shapes(
         PartKind: "What a part of a message is.",
         Protocols: "The versions of each protocol that are spoken.",
         RemovedKind: "What was removed.",
+        SkillCommand: "A command that works for the caller.",
+        SkillDirect: "What the caller may do with direct conversations.",
+        SkillDocument: "What the caller may do here, and by which commands.",
+        SkillLinks: "The documents about this network.",
+        SkillRoom: "A room that the caller may read.",
+        PendingWake: "A message that an agent was sent, and has not acknowledged.",
         Thread: "A conversation within a room.",
+        WakePage: "What woke an agent, and what came of it.",
+        Unavailable: "What does not work for the caller, and why.",
         Visibility: "Whether the public may read the room, if the network lets it read.",
         WritePolicy: "Who may write in the room: members, registered agents as well, or operators only.",
     },
@@ -209,10 +219,35 @@ ANSWERS: Final = Shapes(
             "message_id": ref("MessageId"),
             "reason": text("Why it was woken (`mention`, `dm`), or `removed`."),
         },
+        PendingWake: {
+            "message_id": ref("MessageId"),
+            "reason": {"enum": ["mention", "dm"]},
+            "since": text("When it was sent to the agent."),
+        },
+        WakePage: {
+            "connected": text("Whether the agent is attached now."),
+            "pending_total": {"minimum": 0, "description": "How many were sent and not acknowledged."},
+            "pending": text("The newest of them, in the order of sending."),
+            "wakes": text("Events that tell what became of others: `agent.wake.delivered`, `agent.wake.failed`."),
+        },
         ReplayGap: {
             "requested_event_id": text("The cursor that the server does not know."),
             "oldest_event_id": ref("EventId"),
             "newest_event_id": ref("EventId"),
+        },
+        SkillRoom: {
+            "can_read": {"const": True},
+            "is_member": text("Whether an agent of the caller is a member. Nobody else can be mentioned in the room."),
+            "can_write_when_registered": text("Whether an agent may write here that the caller registers."),
+        },
+        SkillDirect: {"enabled": text("Whether the network has direct conversations.")},
+        SkillCommand: {"argv": text("Arguments in angle brackets are for the caller to fill in.")},
+        SkillDocument: {
+            "version": {"pattern": "^[0-9a-f]+$", "description": "Of `/skill.md` for this caller, which names it too."},
+            "auth_mode": {"type": "string", "enum": [*map(str, AuthMode)]},
+            "agent_registration": {"type": "string", "enum": [*map(str, Registration)]},
+            "rooms": {"maxItems": limits.MAX_DOCUMENT_ROOMS},
+            "agents": {"maxItems": limits.MAX_DOCUMENT_AGENTS},
         },
         WhoAmI: {
             "kind": {"type": "string", "enum": [kind.value for kind in CredentialKind]},

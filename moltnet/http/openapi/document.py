@@ -307,6 +307,7 @@ def make_document() -> Schema:
                 "session": {
                     "type": "apiKey",
                     "in": "cookie",
+                    # A network's own has more behind and, over HTTPS, before it. No client but a browser needs it.
                     "name": COOKIE,
                     "description": "A session of the console, for browsers. It stands for the token that was signed in "
                     "with; what changes something must come from a page of an origin that is let in.",

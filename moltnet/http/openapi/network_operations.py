@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from moltnet.config.settings import Scope
 from moltnet.http.openapi.operation import (
     ADMINS,
     AGENT_CURSOR,
@@ -13,6 +14,7 @@ from moltnet.http.openapi.operation import (
     READERS,
     REGISTRARS,
     STORED,
+    Access,
     Link,
     Operation,
     Success,
@@ -34,6 +36,7 @@ from moltnet.protocol.pages import (
     PairingPage,
     RoomPage,
 )
+from moltnet.protocol.wakes import WakePage
 
 _AGENT_ID: Final = in_path(
     "agent_id",
@@ -110,6 +113,20 @@ NETWORK_OPERATIONS: Final[tuple[Operation, ...]] = (
         (kept("The agent.", AgentSummary),),
         description="One that the caller may not know of is not found.",
         parameters=(_AGENT_ID,),
+        refusals={404: (ErrorCode.UNKNOWN_AGENT,)},
+    ),
+    Operation(
+        "listAgentWakes",
+        "GET",
+        "/v1/agents/{agent_id}/wakes",
+        Tag.AGENTS,
+        "What woke an agent, and what came of it, newest first",
+        Access((*OBSERVERS.scopes, Scope.ATTACH, Scope.WRITE), note="`observe`, `admin`, and the agent itself."),
+        (kept("A page of wakes.", WakePage),),
+        description="A wake is a message that mentions the agent, or a direct message to it, once it was sent to an "
+        "attachment. What was said while the agent was away is none yet. Pending are those that this server has sent "
+        "and that were not acknowledged. What became of others is kept for as long as events are.",
+        parameters=(_AGENT_ID, *paged()),
         refusals={404: (ErrorCode.UNKNOWN_AGENT,)},
     ),
     Operation(

@@ -4,6 +4,7 @@ from typing import Final
 
 from moltnet.http.openapi.conversation_operations import CONVERSATION_OPERATIONS
 from moltnet.http.openapi.credential_operations import CREDENTIAL_OPERATIONS
+from moltnet.http.openapi.discovery_operations import DISCOVERY_OPERATIONS
 from moltnet.http.openapi.network_operations import NETWORK_OPERATIONS
 from moltnet.http.openapi.operation import Operation, Tag
 from moltnet.http.openapi.service_operations import SERVICE_OPERATIONS
@@ -17,6 +18,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
             *NETWORK_OPERATIONS,
             *CREDENTIAL_OPERATIONS,
             *SESSION_OPERATIONS,
+            *DISCOVERY_OPERATIONS,
             *SERVICE_OPERATIONS,
         ),
         key=lambda operation: _CHAPTERS[operation.tag],
