@@ -1,10 +1,12 @@
 """The environment of a runtime process: what it may see of the node's, by name, and what a turn adds.
 
 A node holds the secrets of many attachments, and an agent can print its environment into a room. So nothing passes
-that is not on a list. Directories and resource limits of the process will live here too.
+that is not on a list; and what an agent prints is shown without the secrets that it was given. Directories and resource
+limits of the process will live here too.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +20,11 @@ _AUTHORITIES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "C
 
 PASSED_NAMES: Final = frozenset((*_PLACE, *_TERMINAL, *_PROXY, *(name.lower() for name in _PROXY), *_AUTHORITIES))
 PASSED_PREFIXES: Final = ("LC_", "XDG_")
+
+MASK: Final = "***"
+# Shorter values stand in ordinary text too, and hiding them would only hide that text.
+_MIN_SECRET_CHARACTERS: Final = 8
+_SECRET_NAME: Final = re.compile(r"(?:^|_)(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|DSN)$", re.IGNORECASE)
 
 _LOCALE_NAMES: Final = ("LC_ALL", "LC_CTYPE", "LANG")
 _FALLBACK_LOCALE: Final = "C.UTF-8"  # messages are UTF-8; under a bare C locale many programs garble them
@@ -51,3 +58,20 @@ def runtime_environment(
     if not any(environment.get(name) for name in _LOCALE_NAMES):
         environment["LANG"] = _FALLBACK_LOCALE
     return environment
+
+
+def secrets_in(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The values that must not be shown, by the names of their variables; longest first, so that none is cut."""
+    found = {
+        value
+        for name, value in environment.items()
+        if _SECRET_NAME.search(name) and len(value) >= _MIN_SECRET_CHARACTERS
+    }
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def mask_values(text: str, secrets: Iterable[str]) -> str:
+    """``text`` without these values."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text

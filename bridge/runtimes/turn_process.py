@@ -25,7 +25,7 @@ from bridge.process import (
 )
 from bridge.programs import program_problem
 from bridge.runtimes.runtime import RuntimeMisconfigured, Turn, TurnFailed
-from bridge.sandbox import runtime_environment
+from bridge.sandbox import MASK, mask_values, runtime_environment, secrets_in
 
 
 @attrs.frozen
@@ -60,14 +60,21 @@ class TurnProcess:
         if len(prompt) > limits.MAX_PROMPT_BYTES:
             raise TurnFailed(f"the prompt is longer than {limits.MAX_PROMPT_BYTES} bytes", retryable=False)
         environment = self._environment({**turn.variables(), **turn.environment})
+        secrets = secrets_in(environment)
+
+        command = Command(tuple(argv), self.directory, environment, prompt)
         try:
-            return await run_command(Command(tuple(argv), self.directory, environment, prompt), on_line=on_line)
+            ending = await run_command(command, on_line=_masking(on_line, secrets))
         except (ProgramMissing, ProgramNotExecutable, DirectoryUnusable) as error:
             raise RuntimeMisconfigured(str(error)) from error
         except OutputFlood as error:
             raise TurnFailed(str(error), retryable=False) from error
         except ProcessError as error:
             raise TurnFailed(str(error), retryable=True) from error
+        # What a program prints goes to logs and dead letters, and a program that fails may print all that it has.
+        return attrs.evolve(
+            ending, output=mask_values(ending.output, secrets), errors=mask_values(ending.errors, secrets)
+        )
 
     @contextmanager
     def time_limit(self) -> Iterator[None]:
@@ -79,6 +86,19 @@ class TurnProcess:
 
     def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
         return runtime_environment(os.environ, passed=self.passed, given={**self.given, **given})
+
+
+def _masking(on_line: OnLine | None, secrets: tuple[str, ...]) -> OnLine | None:
+    if on_line is None:
+        return None
+    hidden = tuple(secret.encode() for secret in secrets)
+
+    async def on_masked_line(line: bytes) -> None:
+        for secret in hidden:
+            line = line.replace(secret, MASK.encode())
+        await on_line(line)
+
+    return on_masked_line
 
 
 def describe_failure(ending: Ending) -> str:

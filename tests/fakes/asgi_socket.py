@@ -1,6 +1,6 @@
 """An upgrade to `/v1/attach` without a server: ASGI messages in memory, past sockets but through every check."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -26,10 +26,11 @@ class UpgradeRefused(Exception):
 
 @attrs.define(eq=False)
 class AsgiWire:
-    """The agent's end of an accepted upgrade; a `Wire`."""
+    """The agent's end of an accepted upgrade; a `Wire`. `scope` is what the server's side runs under."""
 
     _to_app: trio.MemorySendChannel[Message]
     _from_app: trio.MemoryReceiveChannel[Message]
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
 
     async def send(self, message: str | bytes) -> None:
         text, data = (message, None) if isinstance(message, str) else (None, message)
@@ -56,9 +57,15 @@ class AsgiWire:
     async def hang_up(self, code: int = 1000) -> None:
         await self._to_app.send({"type": "websocket.disconnect", "code": code})
 
+    def hang_up_nowait(self, code: int = 1006) -> None:
+        self._to_app.send_nowait({"type": "websocket.disconnect", "code": code})
+
     async def accepted(self) -> None:
-        """The server's answer to the upgrade. Raises `UpgradeRefused`."""
-        message = await self._from_app.receive()
+        """The server's answer to the upgrade. Raises `UpgradeRefused`, and `WireClosed` if there is none."""
+        try:
+            message = await self._from_app.receive()
+        except trio.EndOfChannel:
+            raise WireClosed(1006, "no answer") from None
         if message["type"] != "websocket.accept":
             body = b""
             status = int(message["status"])
@@ -69,8 +76,13 @@ class AsgiWire:
 
 
 @asynccontextmanager
-async def open_asgi_wire(app: App | NetworkAsgi, headers: Mapping[str, str] | None = None) -> AsyncIterator[AsgiWire]:
-    """An attachment that the server has accepted. Leaving the block hangs up. Raises `UpgradeRefused`."""
+async def open_asgi_wire(
+    app: App | NetworkAsgi, headers: Mapping[str, str] | None = None, *, watch: Callable[[AsgiWire], None] | None = None
+) -> AsyncIterator[AsgiWire]:
+    """An attachment that the server has accepted. Leaving the block hangs up. Raises what `accepted` does.
+
+    `watch` is called before the server sees anything of it.
+    """
     to_app, from_test = trio.open_memory_channel[Message](100)
     to_test, from_app = trio.open_memory_channel[Message](1000)
     scope = {
@@ -90,21 +102,24 @@ async def open_asgi_wire(app: App | NetworkAsgi, headers: Mapping[str, str] | No
         "extensions": {"websocket.http.response": {}},
     }
 
+    wire = AsgiWire(to_app, from_app)
+    if watch is not None:
+        watch(wire)
     asgi = app if isinstance(app, NetworkAsgi) else NetworkAsgi(app)
 
     async def run() -> None:
         async with to_test:
-            await asgi(scope, from_test.receive, to_test.send)  # type: ignore[arg-type]  # plain mappings
+            with wire.scope:
+                await asgi(scope, from_test.receive, to_test.send)  # type: ignore[arg-type]  # plain mappings
 
-    wire = AsgiWire(to_app, from_app)
     await to_app.send({"type": "websocket.connect"})
-    refused: UpgradeRefused | None = None
+    refused: UpgradeRefused | WireClosed | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
         try:
             await wire.accepted()
             yield wire
-        except UpgradeRefused as error:
+        except (UpgradeRefused, WireClosed) as error:
             refused = error  # raised outside of the nursery, so that it comes without a group
         finally:
             with trio.move_on_after(1, shield=True):

@@ -44,7 +44,8 @@ class Described:
 
 def check_answer(method: str, target: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
     """Raises ``NotDescribed``. Header names are lower-case; the body is whole."""
-    operations = [each for each in _operations() if each.pattern.fullmatch(_path(target))]
+    path = _path(target)
+    operations = [each for each in _operations() if each.pattern.fullmatch(path)]
     document = _json_of(headers, body)
     code = document.get("code", "") if isinstance(document, dict) else ""
     if status in _ABOVE_OPERATIONS and code in OF_THE_PARSER:

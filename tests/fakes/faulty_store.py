@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import attrs
 import trio
 
-from moltnet.protocol.ids import DirectId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, DirectId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.storage.commands import AnyCommand
@@ -78,6 +78,10 @@ class FaultyStore:
     async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:
         self._check_read()
         return await self.store.artifact_page(history, page)
+
+    async def wake_page(self, agent_id: AgentId, page: PageRequest) -> StoredPage:
+        self._check_read()
+        return await self.store.wake_page(agent_id, page)
 
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         self._check_read()

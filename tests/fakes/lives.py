@@ -7,6 +7,7 @@ import attrs
 import trio
 
 from bridge.config import AttachmentConfig
+from bridge.desk import Desk
 from bridge.ledger import FILE_NAME, LedgerFile
 from bridge.loop import run_attachment
 from bridge.status import AttachmentState, AttachmentStatus
@@ -51,6 +52,7 @@ class Life:
     runtime: FakeRuntime
     environ: dict[str, str]
     expected: type[Exception] | None
+    desk: Desk | None = None
     drain: trio.Event = attrs.field(factory=trio.Event)
     status: Status = attrs.field(factory=lambda: Status("agent-1", "net"))
     ended: trio.Event = attrs.field(factory=trio.Event)
@@ -65,6 +67,7 @@ class Life:
                 environ=self.environ,
                 node_slots=trio.CapacityLimiter(8),
                 open_runtime=self.runtime.open,
+                desk=self.desk,
             )
         except Exception as error:
             if self.expected is None or not isinstance(error, self.expected):
@@ -81,9 +84,10 @@ async def living(
     environ: dict[str, str] | None = None,
     *,
     expected: type[Exception] | None = None,
+    desk: Desk | None = None,
 ) -> AsyncIterator[Life]:
     """Leaving the block ends the process without asking it; an exception that is not `expected` ends the test."""
-    life = Life(config, runtime or FakeRuntime(), {} if environ is None else environ, expected)
+    life = Life(config, runtime or FakeRuntime(), {} if environ is None else environ, expected, desk)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(life.run)
         yield life

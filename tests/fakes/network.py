@@ -34,6 +34,7 @@ from moltnet.config.settings import (
 from moltnet.config.urls import ListenAddress
 from moltnet.core.messaging import send_message
 from moltnet.protocol.ids import AgentId, DirectId, MessageId, NetworkId, RoomId, ThreadId
+from moltnet.protocol.limits import DELIVERY_WINDOW_EVENTS
 from moltnet.protocol.messages import (
     AGENT,
     Actor,
@@ -89,6 +90,7 @@ def network_config(
     human_ingress: bool = True,
     direct_messages: bool = True,
     debug_events: bool = False,
+    delivery_window: int = DELIVERY_WINDOW_EVENTS,
     allowed_origins: Sequence[str] = ("http://console.test", LAB_ORIGIN),
     limits: LimitSettings = CAPS_ONLY,
     trusted_proxies: Sequence[str] = (),
@@ -104,6 +106,7 @@ def network_config(
             human_ingress=human_ingress,
             direct_messages=direct_messages,
             debug_events=debug_events,
+            delivery_window=delivery_window,
             allowed_origins=tuple(allowed_origins),
             limits=limits,
             trusted_proxies=tuple(map(ipaddress.ip_network, trusted_proxies)),

@@ -2,7 +2,7 @@
 
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -24,6 +24,8 @@ class Proxy:
     cut_after: bytes = b""
     """Cut when the server has answered, before the client sees it."""
     cuts: int = 0
+    lifetimes: Iterator[int] | None = None
+    """How many pieces, of either direction, each new connection passes on before it is cut; at its end, all."""
     refusing: bool = False
     """Connections are closed at once."""
     accepted: int = 0
@@ -74,11 +76,22 @@ class Proxy:
 
     async def _pass_on(self, client: trio.abc.Stream, server: trio.SocketStream) -> None:
         swallowing = False
+        pieces_left = None if self.lifetimes is None else next(self.lifetimes, None)
+
+        def lives_on() -> bool:
+            nonlocal pieces_left
+            if pieces_left is None:
+                return True
+            pieces_left -= 1
+            self.cuts += pieces_left == -1
+            return pieces_left >= 0
 
         async def up() -> None:
             nonlocal swallowing
             while data := await client.receive_some():
                 await self._passing.wait()
+                if not lives_on():
+                    break
                 if self.cut_at and self.cut_at in data:
                     self.cut_at, self.cuts = b"", self.cuts + 1
                     break
@@ -89,6 +102,8 @@ class Proxy:
         async def down() -> None:
             while (data := await server.receive_some()) and not swallowing:
                 await self._passing.wait()
+                if not lives_on():
+                    break
                 await client.send_all(data)
 
         async def until_broken(direction: Callable[[], Awaitable[None]]) -> None:

@@ -4,11 +4,12 @@ import queue
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import outcome
 import trio
 
+_END_SECONDS: Final = 60
 Answer = TypeVar("Answer")
 Resource = TypeVar("Resource")
 
@@ -19,7 +20,8 @@ class TrioThread:
     def __init__(self) -> None:
         self._tokens: queue.SimpleQueue[trio.lowlevel.TrioToken] = queue.SimpleQueue()
         self._end = trio.Event()
-        self._thread = threading.Thread(target=trio.run, args=(self._main,))
+        # A loop that hangs fails its test; it holds up neither the next one nor the end of the run.
+        self._thread = threading.Thread(target=trio.run, args=(self._main,), daemon=True)
         self._thread.start()
         self._token = self._tokens.get()
 
@@ -31,7 +33,8 @@ class TrioThread:
 
     def close(self) -> None:
         trio.from_thread.run_sync(self._end.set, trio_token=self._token)
-        self._thread.join()
+        self._thread.join(_END_SECONDS)
+        assert not self._thread.is_alive(), "the loop does not end"
 
     async def _main(self) -> None:
         self._tokens.put(trio.lowlevel.current_trio_token())
