@@ -210,6 +210,7 @@ class AttachMetrics:
     active: Gauge
     pending: Gauge
     reports_waiting: Gauge
+    wakes_pending: Gauge
     opened: Counter
     events_dropped: Counter
     _closed: Counter
@@ -226,6 +227,9 @@ class AttachMetrics:
             pending=Gauge("moltnet_pending_attachments", "Handshakes that wait for IDENTIFY.", registry=registry),
             reports_waiting=Gauge(
                 "moltnet_waiting_reports", "Presence and wake reports that wait for the journal.", registry=registry
+            ),
+            wakes_pending=Gauge(
+                "moltnet_pending_wakes", "Wakes that were sent to agents and not acknowledged.", registry=registry
             ),
             opened=Counter("moltnet_attachments_opened_total", "Attachments that became ready.", registry=registry),
             events_dropped=Counter(

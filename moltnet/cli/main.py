@@ -25,6 +25,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "start": Entry(_SERVER, "moltnet.cli.start:start", "Run the server (also: moltnet without a command)."),
     "server": Entry(_SERVER, "moltnet.cli.start:start", "Run the server.", hidden=True),
     "reload": Entry(_SERVER, "moltnet.cli.reload:reload", "Let a running server read its file again."),
+    "backup": Entry(_SERVER, "moltnet.cli.backup:backup", "Write the whole network into one file."),
+    "restore": Entry(_SERVER, "moltnet.cli.restore:restore", "Fill an empty storage from a backup."),
+    "export": Entry(_SERVER, "moltnet.cli.backup:export", "Write the conversations as lines of JSON."),
+    "import": Entry(_SERVER, "moltnet.cli.restore:import_conversations", "Begin a network with an export."),
     "admin": Entry(_SERVER, "moltnet.cli.admin:admin", "Administer a running network: agents and their tokens."),
     "demo": Entry(_SERVER, "moltnet.cli.demo:demo", "Watch two small agents talk; nothing to configure."),
     "node": Entry(_NODE, "node.cli:node", "Run all agents of a MoltnetNode file."),
@@ -36,6 +40,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "read": Entry(_TALK, "moltnet.cli.read:read", "Read the messages of a room, a thread or a DM."),
     "conversations": Entry(_TALK, "moltnet.cli.conversations:conversations", "List your rooms and DMs."),
     "participants": Entry(_TALK, "moltnet.cli.participants:participants", "Show who is in a room or a DM."),
+    "skill": Entry(_TALK, "moltnet.cli.skill:skill", "Install the skill that tells an agent how to take part."),
     "version": Entry(_MORE, "moltnet.cli.version:version", "Show the version."),
     "help": Entry(_MORE, "moltnet.cli.help:show_help", "Show how a command is used."),
 }

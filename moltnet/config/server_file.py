@@ -9,6 +9,7 @@ import attrs
 
 from moltnet.config.secrets import Secret
 from moltnet.config.server_limits import UNWRITTEN, LimitKeys
+from moltnet.protocol.limits import DELIVERY_WINDOW_EVENTS
 
 
 @attrs.frozen
@@ -39,6 +40,7 @@ class ServerKeys:
     trust_forwarded_proto: bool = False
     trusted_proxies: tuple[str, ...] = ()
     limits: LimitKeys = UNWRITTEN
+    delivery_window: int = DELIVERY_WINDOW_EVENTS
     allow_insecure_bind: bool = False
     console: ConsoleKeys = ConsoleKeys()
 

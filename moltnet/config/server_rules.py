@@ -47,7 +47,7 @@ from moltnet.config.urls import (
 )
 from moltnet.protocol.identity import member_problem
 from moltnet.protocol.ids import NetworkId, RoomId, id_problem
-from moltnet.protocol.limits import MAX_MEMBERS_PER_REQUEST
+from moltnet.protocol.limits import MAX_CLIENT_UNACKED_EVENTS, MAX_MEMBERS_PER_REQUEST
 from moltnet.protocol.rooms import Visibility, WritePolicy, normal_members
 
 VERSION: Final = "moltnet.v1"
@@ -123,6 +123,8 @@ class _Rules:
         for index, text in enumerate(keys.allowed_origins):
             if self._note(f"$.server.allowed_origins[{index}]", origin_problem(text.strip())):
                 origins.append(origin(text.strip()))
+        if not 1 <= keys.delivery_window <= MAX_CLIENT_UNACKED_EVENTS:
+            self._note("$.server.delivery_window", f"must be a number from 1 to {MAX_CLIENT_UNACKED_EVENTS}")
         return ServerSettings(
             listen_addr=address,
             human_ingress=keys.human_ingress,
@@ -132,6 +134,7 @@ class _Rules:
             trust_forwarded_proto=keys.trust_forwarded_proto,
             trusted_proxies=proxies,
             limits=limit_settings(keys.limits, self.findings, rates_by_default=not is_local),
+            delivery_window=keys.delivery_window,
             allow_insecure_bind=keys.allow_insecure_bind,
             analytics=self._analytics(),
         )

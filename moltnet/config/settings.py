@@ -18,6 +18,7 @@ from moltnet.config.secrets import Secret
 from moltnet.config.server_limits import CAPS_ONLY, IpNetwork, LimitSettings
 from moltnet.config.urls import LOOPBACK_HOST, ListenAddress, derived_origins
 from moltnet.protocol.ids import AgentId, NetworkId, RoomId
+from moltnet.protocol.limits import DELIVERY_WINDOW_EVENTS
 from moltnet.protocol.rooms import Visibility, WritePolicy
 
 
@@ -86,7 +87,8 @@ class AnalyticsSettings:
 class ServerSettings:
     """``allowed_origins`` holds what the file lists, or else what ``derived_origins`` makes of ``listen_addr``.
 
-    ``trusted_proxies`` holds what ``trust_forwarded_proto`` alone means, too.
+    ``trusted_proxies`` holds what ``trust_forwarded_proto`` alone means, too. ``delivery_window`` is how many events an
+    attachment may be sent before the first is ACKed.
     """
 
     listen_addr: ListenAddress = _DEFAULT_LISTEN_ADDRESS
@@ -97,6 +99,7 @@ class ServerSettings:
     trust_forwarded_proto: bool = False
     trusted_proxies: tuple[IpNetwork, ...] = ()
     limits: LimitSettings = CAPS_ONLY
+    delivery_window: int = DELIVERY_WINDOW_EVENTS
     allow_insecure_bind: bool = False
     analytics: AnalyticsSettings | None = None
 

@@ -4,7 +4,7 @@ from quart import Blueprint, Response
 
 from moltnet.app import App
 from moltnet.config.settings import Scope
-from moltnet.core import agents, credentials
+from moltnet.core import agents, credentials, wakes
 from moltnet.http.answers import json_answer, read_body
 from moltnet.http.auth import Gate
 from moltnet.http.parameters import page_request
@@ -18,6 +18,7 @@ def agents_routes(app: App) -> Blueprint:
     routes = Blueprint("agents", __name__)
     gate = Gate(app)
     context, connected = app.context, app.gateway.registry.is_connected
+    pending_wakes = app.gateway.registry.pending_wakes
 
     @routes.get("/v1/agents")
     async def list_agents() -> Response:
@@ -28,6 +29,13 @@ def agents_routes(app: App) -> Blueprint:
     async def show_agent(agent_id: str) -> Response:
         _, viewer = gate.reader(*READ)
         return json_answer(agents.show_agent(context, agent_id.strip(), viewer, connected))
+
+    @routes.get("/v1/agents/<path:agent_id>/wakes")
+    async def list_wakes(agent_id: str) -> Response:
+        _, viewer = gate.reader(*READ)
+        return json_answer(
+            await wakes.list_wakes(context, agent_id.strip(), viewer, page_request(), connected, pending_wakes)
+        )
 
     @routes.delete("/v1/agents/<path:agent_id>")
     async def remove_agent(agent_id: str) -> Response:

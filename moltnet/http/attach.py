@@ -130,7 +130,7 @@ async def refuse(send: Send, error: Refused, exchange: Exchange) -> None:
     """Answer an upgrade with an ordinary HTTP error instead of a WebSocket."""
     status = STATUS[type(error)]
     exchange.answered(status)
-    headers = error_headers(exchange.request_id, refusal_headers(error))
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     body = error_body(error.code, error.message, exchange.request_id) + b"\n"
+    headers = error_headers(exchange.request_id, {**refusal_headers(error), "Content-Length": str(len(body))})
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body, "more_body": False})

@@ -33,10 +33,11 @@ def check_path() -> None:
 
 def check_accept() -> None:
     """Refuse a client that says outright that it does not take what the route answers. Raises ``NotAcceptable``."""
-    if request.routing_exception is not None or not request.path.startswith(_API):
+    accept = ", ".join(request.headers.getlist("Accept"))
+    if not accept or request.routing_exception is not None or not request.path.startswith(_API):
         return
     answered = "text/event-stream" if request.path == _STREAM else "application/json"
-    if excludes(", ".join(request.headers.getlist("Accept")), answered):
+    if excludes(accept, answered):
         raise NotAcceptable(f"this route answers with {answered}, which the Accept header excludes")
 
 

@@ -25,6 +25,7 @@ IPV6_CUSTOMER_BITS: Final = 64
 _SCHEMES: Final = ("http", "https")
 _NAMES: Final = (b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
 _HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_.])?|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_PORT: Final = re.compile(r":[0-9]+$")
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?|([0-9.]{7,15}):[0-9]{1,5}")
 
 
@@ -34,13 +35,15 @@ class ClientAddress:
 
     ``ip`` is in its shortest form, empty if the connection has none (a Unix socket). ``scheme`` is ``http`` or
     ``https``. ``host`` is what the caller's URL has, ``name[:port]`` in lower case; empty if it was not told or is
-    garbage, which ``names_host`` tells apart. ``is_forwarded`` says that a trusted proxy told the address,
+    garbage, which ``names_host`` tells apart. ``named_host`` is the same of whoever connected to us: the proxy, or
+    somebody on its machine who pretends to be one. ``is_forwarded`` says that a trusted proxy told the address,
     ``is_unheard`` that somebody nearby did, perhaps a proxy that nobody has named to us.
     """
 
     ip: str = ""
     scheme: str = "http"
     host: str = ""
+    named_host: str = ""
     names_host: bool = False
     is_forwarded: bool = False
     is_unheard: bool = False
@@ -57,10 +60,9 @@ class ClientAddress:
         return f"{self.scheme}://{self.host.removesuffix(own_port)}" if self.host else ""
 
     @property
-    def host_name(self) -> str:
-        """The host without its port, without brackets around an IPv6 address."""
-        name = self.host if self.host.endswith("]") else re.sub(r":[0-9]+$", "", self.host)
-        return name.strip("[]")
+    def host_names(self) -> frozenset[str]:
+        """The names that were used to reach us: without a port, without brackets around an IPv6 address."""
+        return frozenset(map(_without_port, (self.host, self.named_host)))
 
 
 NOBODY: Final = ClientAddress()
@@ -82,7 +84,7 @@ def client_of(scope: Mapping[str, Any], trusted: Sequence[IpNetwork] = ()) -> Cl
     ip = "" if peer is None else str(peer)
     if not is_trusted(peer, trusted):
         is_unheard = bool(headers[b"x-forwarded-for"]) and peer is not None and peer.is_private
-        return ClientAddress(ip, scheme, host, names_host=bool(hosts), is_unheard=is_unheard)
+        return ClientAddress(ip, scheme, host, host, names_host=bool(hosts), is_unheard=is_unheard)
     address, hops = _behind_proxies(_items(headers[b"x-forwarded-for"]), trusted)
     told_scheme = _told_at(hops, _items(headers[b"x-forwarded-proto"])).lower()
     told_host = _checked_host(_told_at(hops, _items(headers[b"x-forwarded-host"])))
@@ -90,6 +92,7 @@ def client_of(scope: Mapping[str, Any], trusted: Sequence[IpNetwork] = ()) -> Cl
         ip if address is None else str(address),
         told_scheme if told_scheme in _SCHEMES else scheme,
         told_host or host,
+        host,
         names_host=bool(hosts),
         is_forwarded=address is not None,
     )
@@ -157,6 +160,10 @@ def _told_at(hops: int, told: Sequence[str]) -> str:
 def _items(values: Iterable[bytes]) -> Sequence[str]:
     """The items of a list header, in order; a header that comes twice is one list."""
     return [item.strip().strip('"') for value in values for item in value.decode("latin-1").split(",")]
+
+
+def _without_port(host: str) -> str:
+    return (host if host.endswith("]") else _PORT.sub("", host)).strip("[]")
 
 
 def _checked_host(text: str) -> str:

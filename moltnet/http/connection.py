@@ -27,10 +27,11 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 from wsproto.utilities import LocalProtocolError
 
+from moltnet.auth.rates import RateLimiter
 from moltnet.http.backlog import Backlog
 from moltnet.http.envelope import error_body
 from moltnet.http.headers import REQUEST_ID_STATE, error_headers
-from moltnet.http.http1 import Http1
+from moltnet.http.http1 import REFUSALS_TOLD, Http1
 from moltnet.log import describe_error, get_logger
 from moltnet.protocol import limits
 from moltnet.protocol.errors import ErrorCode
@@ -62,6 +63,7 @@ class Connections:
     admit: Admit = lambda _: nullcontext(True)
     context: WorkerContext = attrs.field(factory=lambda: WorkerContext(None), init=False)
     backlog: Backlog = attrs.field(factory=Backlog, init=False)
+    told: RateLimiter = attrs.field(factory=lambda: RateLimiter(REFUSALS_TOLD), init=False)
     _open: set["Connection"] = attrs.field(factory=set, init=False)
     _refused: int = attrs.field(default=0, init=False)
 
@@ -73,7 +75,7 @@ class Connections:
         try:
             with self.admit(_peer_of(stream)) as is_admitted:
                 if is_admitted:
-                    connection = Connection(self.app, self.config, self.context, stream, self.backlog)
+                    connection = Connection(self.app, self.config, self.context, stream, self.backlog, self.told)
                     with self._counted(connection):
                         await connection.run()
             if not is_admitted:
@@ -125,6 +127,7 @@ class Connection:
     _context: WorkerContext
     _stream: trio.SocketStream
     _backlog: Backlog
+    _told: RateLimiter
     _protocol: Http1 = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -152,6 +155,7 @@ class Connection:
                 parse_socket_addr(socket.family, server),
                 self._handle,
             )
+            self._protocol.told = self._told
             self._set_idle(True)
             with self._reading:
                 await self._read()

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from typing import Final
 
 import h11
+import trio
 from hypercorn.events import RawData
 from hypercorn.protocol.events import Body, Response
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import H11SendableEvent
 
+from moltnet.auth.rates import RateLimiter
+from moltnet.config.server_limits import Rate
 from moltnet.http.envelope import error_body
 from moltnet.http.headers import REQUEST_ID_STATE, error_headers, request_id_of
 from moltnet.log import get_logger
@@ -21,12 +25,19 @@ from moltnet.protocol.errors import ErrorCode
 
 log = get_logger("http")
 
+_NO_HANDSHAKE: Final = (
+    "this is no proper WebSocket handshake: it takes a Sec-WebSocket-Key and Sec-WebSocket-Version 13"
+)
+# Anybody can send nonsense for ever, and such requests are no business of the limits on requests.
+REFUSALS_TOLD: Final = Rate(per_second=1 / 60, burst=20)
 _REFUSALS: Final[Mapping[int, tuple[ErrorCode, str]]] = {
     400: (ErrorCode.BAD_REQUEST, "this is no proper HTTP request"),
     414: (ErrorCode.REQUEST_LINE_TOO_LONG, "the request line is too long"),
     431: (ErrorCode.HEADERS_TOO_LARGE, "the headers of the request are too large"),
     501: (ErrorCode.BAD_REQUEST, "this transfer coding is not understood"),
 }
+# A request with both may end elsewhere for a proxy in front of us. Nothing that follows it is believed (RFC 9112 §6.3).
+_FRAMINGS: Final = frozenset({b"content-length", b"transfer-encoding"})
 # All that Hypercorn itself says when it refuses something.
 _BARE: Final = [(b"content-length", b"0"), (b"connection", b"close")]
 
@@ -34,10 +45,14 @@ _BARE: Final = [(b"content-length", b"0"), (b"connection", b"close")]
 class Http1(H11Protocol):
     """HTTP/1.1 and nothing else: an upgrade to HTTP/2 that a client offers is not taken, as RFC 9110 §7.8 allows."""
 
+    told: RateLimiter = RateLimiter(None)  # how often the log tells of each peer; a server has one of its own
     _head: bytes = b""
+    _is_ambiguous: bool = False
 
     async def stream_send(self, event: StreamEvent) -> None:
         if not (isinstance(event, Response) and event.headers == _BARE):
+            if self._is_ambiguous and isinstance(event, Response):
+                event = Response(event.stream_id, [*event.headers, (b"connection", b"close")], event.status_code)
             await super().stream_send(event)
             return
         headers, body = self._refusal(event.status_code)
@@ -46,7 +61,8 @@ class Http1(H11Protocol):
             await super().stream_send(Body(event.stream_id, body))
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        pass
+        names = {name for name, _ in event.headers}
+        self._is_ambiguous = names.issuperset(_FRAMINGS)
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         """The head of an answer waits for what follows it, as ASGI wants it, so that both leave in one write."""
@@ -78,11 +94,14 @@ class Http1(H11Protocol):
     def _refusal(self, status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
         scope = getattr(self.stream, "scope", {})
         code, message = _REFUSALS.get(status, (ErrorCode.INTERNAL_ERROR, "internal server error"))
+        if status == 400 and isinstance(self.stream, WSStream):
+            message = _NO_HANDSHAKE
         request_id: str = scope.get("state", {}).get(REQUEST_ID_STATE, "")
         if not request_id:  # else it came to the application, which has told of it
             request_id = request_id_of(scope.get("headers", ()))
             peer = self.client[0] if self.client else ""
-            log.warning("request refused", status=status, reason=message, request_id=request_id, client=peer)
+            if self.told.take(peer, trio.current_time()) == 0:
+                log.warning("request refused", status=status, reason=message, request_id=request_id, client=peer)
         body = error_body(code, message, request_id) + b"\n"
         length = {"Content-Length": str(len(body)), "Connection": "close"}
         return error_headers(request_id, length), body

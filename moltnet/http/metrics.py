@@ -52,6 +52,7 @@ async def read_gauges(app: App) -> None:
     metrics.broker.newest_seq.set(app.broker.newest_seq)
     metrics.attach.active.set(len(app.gateway.registry))
     metrics.attach.pending.set(len(app.gateway.pending))
+    metrics.attach.wakes_pending.set(app.gateway.registry.count_pending_wakes())
     metrics.attach.reports_waiting.set(app.gateway.reports.waiting)
 
 

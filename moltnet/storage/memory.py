@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from moltnet.protocol.artifacts import message_of_artifact
+from moltnet.protocol.events import EventType
 from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId, event_id_of_message
 from moltnet.protocol.messages import Target
 from moltnet.protocol.pages import PageRequest
@@ -22,6 +23,7 @@ from moltnet.storage.facts import Facts, needs
 from moltnet.storage.pages import body_page, id_page, replay_page
 from moltnet.storage.plan import Plan, plan
 from moltnet.storage.records import (
+    WAKE_REPORTS,
     DirectoryContents,
     EventBounds,
     EventRecord,
@@ -61,6 +63,7 @@ class MemoryStore:
     _places: deque["_Place"] = attrs.field(init=False, factory=deque)
     _histories: dict[History, "_Line"] = attrs.field(init=False, factory=dict)
     _artifacts: dict[History, "_Line"] = attrs.field(init=False, factory=dict)
+    _wakes: dict[AgentId, "_Line"] = attrs.field(init=False, factory=dict)
     _threads: dict[ThreadId, Thread] = attrs.field(init=False, factory=dict)
     _threads_of: dict[RoomId, "_Ids"] = attrs.field(init=False, factory=dict)
     _directs: dict[DirectId, DirectConversation] = attrs.field(init=False, factory=dict)
@@ -113,6 +116,10 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._artifacts.get(history, _Line()).page(page)
 
+    async def wake_page(self, agent_id: AgentId, page: PageRequest) -> StoredPage:
+        await trio.lowlevel.checkpoint()
+        return self._wakes.get(agent_id, _Line()).page(page)
+
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         await trio.lowlevel.checkpoint()
         return self._threads.get(thread_id)
@@ -148,6 +155,10 @@ class MemoryStore:
         for record in changes.records:
             self._log.append(record)
             self._seqs[record.id] = record.seq
+            if record.type in WAKE_REPORTS:
+                self._wakes.setdefault(record.agent_id, _Line()).append(record.id, record.wire)
+            elif record.type == EventType.AGENT_REMOVED:
+                self._wakes.pop(record.agent_id, None)
         for row in changes.messages:
             message = row.message
             self._messages[message.id] = StoredMessage(event_id_of_message(message.id), row.digest)
@@ -177,6 +188,8 @@ class MemoryStore:
         gone = bisect_right(self._log, last_event, key=lambda record: record.seq)
         for record in self._log[:gone]:
             del self._seqs[record.id]
+            if record.type in WAKE_REPORTS and record.agent_id in self._wakes:
+                self._wakes[record.agent_id].drop_first({record.id}, lambda id: id)
         del self._log[:gone]
         gone_from: dict[History, set[MessageId]] = {}
         while self._places and self._places[0].seq <= last_message:

@@ -28,8 +28,9 @@ def prune(draft: Draft, command: Prune) -> Pruned:
 def _prune_messages(draft: Draft, command: Prune) -> int:
     facts = draft.facts
     assert command.messages_before is not None
-    # The event of a message has its body from the message. With nothing left of what was there, all may go.
-    first_kept = facts.oldest_events[0].seq if facts.oldest_events else facts.newest_seq
+    # The event of a message has its body from the message. Where earlier commands took all that was loaded, nothing is
+    # known of the events that follow.
+    first_kept = facts.oldest_events[0].seq if facts.oldest_events else draft.changes.events_pruned_to + 1
     within = bisect_left(facts.oldest_messages, first_kept, key=lambda message: message.seq)
     messages = facts.oldest_messages[: min(within, command.limit)]
     gone = _older((message.created_at for message in messages), command.messages_before)

@@ -5,11 +5,14 @@ from typing import Final
 import attrs
 
 from moltnet.protocol.agents import AgentRegistration
+from moltnet.protocol.events import EventType
 from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.messages import Target, TargetKind
 from moltnet.protocol.rooms import Room
 from moltnet.protocol.times import Timestamp
 
+# Events that tell what became of a wake.
+WAKE_REPORTS: Final = (EventType.AGENT_WAKE_DELIVERED, EventType.AGENT_WAKE_FAILED)
 # Stands among ``addressed`` for everybody who may read public rooms; no FQID looks like it.
 THE_PUBLIC: Final = "*"
 

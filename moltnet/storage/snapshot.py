@@ -35,6 +35,13 @@ async def open_json(path: Path, network_id: NetworkId) -> AsyncIterator[Store]:
     A file of the reference implementation is converted; the original stays beside it under another name. Raises
     ``StoreInUse``, ``SchemaUnsupported``, ``WrongNetwork``, ``StorageError``.
     """
+    async with open_json_store(path, network_id) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_json_store(path: Path, network_id: NetworkId) -> AsyncIterator["JsonStore"]:
+    """The same for whoever fills it."""
     with ExitStack() as opened:
         yield await trio.to_thread.run_sync(_open, real_path(path), network_id, opened)
 
@@ -62,6 +69,15 @@ class JsonStore(MemoryStore):
         async with self._writing:
             await trio.to_thread.run_sync(self._file.check_room)
 
+    async def fill(self, changes: Changes) -> None:
+        """Make an empty store what ``changes`` say. Raises ``StorageError``; then it is as empty as before."""
+        async with self._writing:
+            with trio.CancelScope(shield=True):
+                lines = self._lines.changed(changes)
+                await trio.to_thread.run_sync(self._file.replace, snapshot_text(lines, self.network_id))
+                self._lines = lines
+                self.apply(changes)
+
     def _write(self, commands: Sequence[AnyCommand]) -> tuple[Plan, SnapshotLines]:
         """What the commands change, and the lines that are now in the file."""
         planned = self.decide(commands)
@@ -80,7 +96,7 @@ def _open(path: Path, network_id: NetworkId, opened: ExitStack) -> JsonStore:
     changes = Changes()
     if text is not None:
         try:
-            document = _parsed(text)
+            document = parsed(text)
             read = read_reference_snapshot if is_reference_snapshot(document) else read_snapshot
             changes = read(document, network_id)
         except StorageError as error:
@@ -96,7 +112,7 @@ def _open(path: Path, network_id: NetworkId, opened: ExitStack) -> JsonStore:
     return store
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
+def parsed(text: bytes) -> dict[str, Any]:
     """Raises ``StorageError``, ``SchemaUnsupported``."""
     try:
         document = orjson.loads(text)

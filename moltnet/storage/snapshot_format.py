@@ -58,11 +58,14 @@ class SnapshotLines:
             directs={**self.directs, **_encoded(changes.directs)},
             messages={
                 **_beyond(self.messages, changes.messages_pruned_to),
-                **{row.seq: _message_line(row, addressed.get(row.seq, ())) for row in changes.messages},
+                **{
+                    row.seq: message_line(row.seq, row.body, row.digest, addressed.get(row.seq, ()))
+                    for row in changes.messages
+                },
             },
             events={
                 **_beyond(self.events, changes.events_pruned_to),
-                **{record.seq: _event_line(record) for record in changes.records if not _is_of_message(record)},
+                **{record.seq: event_line(record) for record in changes.records if not _is_of_message(record)},
             },
             pruned_to=max(self.pruned_to, changes.events_pruned_to),
         )
@@ -137,12 +140,12 @@ class _EventHead:
 
 
 @attrs.frozen
-class _KeptEvent(_EventFacts):
+class KeptEvent(_EventFacts):
     event: _EventHead = attrs.field(kw_only=True)
 
 
 @attrs.frozen
-class _KeptMessage:
+class KeptMessage:
     """A message with the ``seq`` of its event, whom that addresses, and the digest of its content in hex."""
 
     seq: int
@@ -160,8 +163,8 @@ class _Content:
     pair_networks: tuple[PairNetwork, ...]
     threads: tuple[Thread, ...]
     directs: tuple[DirectConversation, ...]
-    messages: tuple[_KeptMessage, ...]
-    events: tuple[_KeptEvent, ...]
+    messages: tuple[KeptMessage, ...]
+    events: tuple[KeptEvent, ...]
     # Of messages up to here there is no event any more.
     pruned_to: int = 0
 
@@ -188,12 +191,12 @@ def _beyond(section: Section, seq: int) -> Section:
     return {key: line for key, line in section.items() if isinstance(key, int) and key > seq}
 
 
-def _message_line(row: MessageRow, addressed: tuple[str, ...]) -> bytes:
+def message_line(seq: int, body: bytes, digest: bytes, addressed: tuple[str, ...]) -> bytes:
     names = b',"addressed":' + orjson.dumps(addressed) if addressed else b""
-    return b'{"seq":%d,"message":%b%b,"digest":"%b"}' % (row.seq, row.body, names, row.digest.hex().encode())
+    return b'{"seq":%d,"message":%b%b,"digest":"%b"}' % (seq, body, names, digest.hex().encode())
 
 
-def _event_line(record: EventRecord) -> bytes:
+def event_line(record: EventRecord) -> bytes:
     facts = _EventFacts(
         seq=record.seq,
         room_id=record.room_id,
@@ -299,13 +302,13 @@ def _changes(content: _Content, document: Mapping[str, Any]) -> Changes:
             kept.message,
             body,
             addressed=kept.addressed,
-            digest=_digest(kept),
+            digest=digest_of(kept),
             has_event=kept.seq > content.pruned_to,
         )
     for event, raw in zip(content.events, document["events"], strict=True):
         if event.event.type == EventType.MESSAGE_CREATED:
             raise StorageError(f"it is damaged: event {event.seq} has no message")
-        changes.records.append(_event_record(event, orjson.dumps(raw["event"])))
+        changes.records.append(event_record(event, orjson.dumps(raw["event"])))
     changes.records.sort(key=lambda record: record.seq)
     check_consistent(changes)
     return changes
@@ -319,14 +322,14 @@ def _by(values: Iterable[Value], key: Callable[[Value], Id]) -> dict[Id, Value]:
     return found
 
 
-def _digest(kept: _KeptMessage) -> bytes:
+def digest_of(kept: KeptMessage) -> bytes:
     try:
         return bytes.fromhex(kept.digest)
     except ValueError as error:
         raise StorageError(f'it is damaged: the digest of message "{kept.message.id}" is not hexadecimal') from error
 
 
-def _event_record(kept: _KeptEvent, wire: bytes) -> EventRecord:
+def event_record(kept: KeptEvent, wire: bytes) -> EventRecord:
     return EventRecord(
         seq=kept.seq,
         id=kept.event.id,

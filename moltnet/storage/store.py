@@ -143,6 +143,13 @@ class Store(Protocol):
         """
         ...
 
+    async def wake_page(self, agent_id: AgentId, page: PageRequest) -> StoredPage:
+        """Events that report what became of an agent's wakes, cut as messages are, each as its JSON.
+
+        Those of an earlier agent of that id, which was removed, are not among them. Raises ``UnknownCursor``.
+        """
+        ...
+
     async def thread(self, thread_id: ThreadId) -> Thread | None: ...
 
     async def threads(self, room_id: RoomId, page: PageRequest) -> tuple[Sequence[Thread], bool]:

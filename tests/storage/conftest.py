@@ -9,10 +9,7 @@ import pytest
 from moltnet.config.secrets import Secret
 from moltnet.storage.factory import AVAILABLE_KINDS, POSTGRES, open_store
 from moltnet.storage.store import Store
-from tests.fakes.postgres import postgres_database, postgres_dsn, postgres_server
 from tests.storage.examples import NETWORK
-
-__all__ = ["postgres_database", "postgres_dsn", "postgres_server"]
 
 pytest.register_assert_rewrite("tests.contracts")
 

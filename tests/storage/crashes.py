@@ -1,11 +1,15 @@
 """Killing a process that commits to a store, and looking at what it left."""
 
+import os
+import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from itertools import groupby
 from pathlib import Path
+
+import attrs
 
 from moltnet.protocol.codec import decode
 from moltnet.protocol.events import Event
@@ -73,4 +77,69 @@ async def checked_log(store: Store, acknowledged: Sequence[str]) -> Sequence[Eve
         assert event.message is None or event.message.id == record.message_id
     for (_, _, size), batch in groupby(stored, batch_of):
         assert len(list(batch)) == size
+    return records
+
+
+GROUP_ROUNDS = 50
+"""Kills of one store: then it begins anew, because looking at all of it takes longer each time."""
+
+
+def groups_of_rounds(default_rounds: int) -> list[int]:
+    """How often each of some stores is killed: as `make crash ROUNDS=…` says, or by default."""
+    rounds = int(os.environ.get("MOLTNET_CRASH_ROUNDS", default_rounds))
+    return [GROUP_ROUNDS] * (rounds // GROUP_ROUNDS) + ([rounds % GROUP_ROUNDS] if rounds % GROUP_ROUNDS else [])
+
+
+@attrs.define(eq=False)
+class Witness:
+    """Has seen the log up to some place, and looks at what came since: as a reader with a cursor does."""
+
+    _newest_seq: int = 0
+    _messages: set[str] = attrs.field(factory=set)
+
+    async def look(self, store: Store, acknowledged: Sequence[str]) -> None:
+        """The log goes on without a hole, holds what was acknowledged, and no message twice and no batch in part."""
+        new: list[str] = []
+        while page := await store.events_after(self._newest_seq, 1000):
+            for record in page:
+                assert record.seq == self._newest_seq + 1
+                self._newest_seq = record.seq
+                event = decode(record.wire, Event)
+                assert event.id == record.id
+                assert event.message is None or event.message.id == record.message_id
+            new += messages_in(page)
+        assert len(new) == len(set(new))
+        assert self._messages.isdisjoint(new)
+        self._messages.update(new)
+        assert self._messages.issuperset(acknowledged)
+        for (_, _, size), batch in groupby(new, batch_of):
+            assert len(list(batch)) == size
+
+
+async def survive_kills(
+    place: Path | str,
+    rounds: int,
+    most_batches: int,
+    open_store: Callable[[], AbstractAsyncContextManager[Store]],
+    look: Callable[[], None] = lambda: None,
+) -> Sequence[EventRecord]:
+    """Kill a writer at random moments; after each kill a reader goes on where it was. Returns the whole log.
+
+    `look` is called before anybody opens the store again.
+    """
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    acknowledged: list[str] = []
+    witness = Witness()
+    for number in range(rounds):
+        batches = chance.randrange(most_batches)
+        new = acknowledged_until_killed(place, f"r{number}", batches, chance.randrange(1, 12))
+        acknowledged += new
+        look()
+        async with open_store() as store:
+            await witness.look(store, new)
+    async with open_store() as store:
+        records = await checked_log(store, acknowledged)
+    print(f"{rounds} kills, {len(acknowledged)} messages acknowledged, {len(records)} events stored, none lost")
     return records

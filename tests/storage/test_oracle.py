@@ -192,9 +192,7 @@ class AgainstMemory(RuleBasedStateMachine):
         events = tuple(wake(f"evt_{number}") for number in range(first, self._event_number))
         self.commit([RecordEvents(events)])
 
-    @rule(
-        events_before=seconds, messages_before=st.one_of(st.none(), seconds), limit=st.sampled_from([1, 3, 10, 1000])
-    )
+    @rule(events_before=seconds, messages_before=st.one_of(st.none(), seconds), limit=st.sampled_from([1, 3, 10, 1000]))
     def prune(self, events_before: int, messages_before: int | None, limit: int) -> None:
         self.commit([prune(events_before, messages_before, limit)])
 

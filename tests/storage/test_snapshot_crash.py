@@ -1,7 +1,6 @@
 """The JSON store: what was acknowledged is on disk, after SIGKILL at any moment and on a disk that was full."""
 
 import os
-import random
 import re
 import shutil
 import subprocess
@@ -15,11 +14,10 @@ import pytest
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage.snapshot import open_json
 from moltnet.storage.store import StorageFull
-from tests.storage.crashes import acknowledged_until_killed, checked_log, command_for
+from tests.storage.crashes import command_for, groups_of_rounds, survive_kills
 from tests.storage.examples import NETWORK, create_room, post, room_history
 
-ROUNDS = 12
-MAX_BATCHES_BEFORE_KILL = 30
+MAX_BATCHES_BEFORE_KILL = 20
 
 pytestmark = pytest.mark.slow
 
@@ -29,23 +27,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "made" / "moltnet.json"
 
 
-async def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(path: Path) -> None:
+@pytest.mark.parametrize("rounds", groups_of_rounds(12))
+async def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(path: Path, rounds: int) -> None:
     """The reference renames without a sync, and its events are in memory only."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
-    acknowledged: list[str] = []
-    events = 0
-    for number in range(ROUNDS):
-        batches = chance.randrange(MAX_BATCHES_BEFORE_KILL)
-        acknowledged += acknowledged_until_killed(path, f"r{number}", batches, chance.randrange(1, 12))
+
+    def look() -> None:
         orjson.loads(path.read_bytes())  # whole before anybody repairs anything
-        async with open_json(path, NETWORK) as store:
-            records = await checked_log(store, acknowledged)
-        assert len(records) > events
-        events = len(records)
-        assert {file.name for file in path.parent.iterdir()} == {"moltnet.json", "moltnet.json.lock"}
-    print(f"{ROUNDS} kills, {len(acknowledged)} messages acknowledged, {events} events stored, none lost")
+
+    await survive_kills(path, rounds, MAX_BATCHES_BEFORE_KILL, lambda: open_json(path, NETWORK), look)
+    assert {file.name for file in path.parent.iterdir()} == {"moltnet.json", "moltnet.json.lock"}
 
 
 @pytest.mark.skipif(

@@ -156,11 +156,12 @@ async def test_a_server_without_room_says_so_and_serves_again_when_there_is_some
         assert (await client.post("/v1/messages", room_message(message_id="before"))).status == 202
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", full)
-            for answer in (
+            sent, ready = (
                 await client.post("/v1/messages", room_message(message_id="lost")),
                 await client.get("/readyz"),
-            ):
-                assert (answer.status, answer.code) == (503, "storage_unavailable")
+            )
+            assert (sent.status, ready.status) == (507, 503)
+            assert sent.code == ready.code == "storage_full"
         assert (await client.get("/readyz")).status == 200
         assert (await client.post("/v1/messages", room_message(message_id="after"))).status == 202
         page = (await client.get("/v1/rooms/general/messages")).json()

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import trio
 
-from moltnet.protocol.ids import DirectId, NetworkId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, DirectId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import format_timestamp, utc_now
@@ -98,6 +98,9 @@ class SqliteStore:
     async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:
         texts = statements.SELECT_ARTIFACTS[history.kind]
         return await self.database.read(partial(_body_page, texts=texts, id=history.id, page=page))
+
+    async def wake_page(self, agent_id: AgentId, page: PageRequest) -> StoredPage:
+        return await self.database.read(partial(_wake_page, agent_id=agent_id, page=page))
 
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         return await self.database.read(partial(self._thread, thread_id=thread_id))
@@ -228,6 +231,19 @@ def _body_page(
         (place,) = row
     text = texts.newer if page.after else texts.older
     return body_page(connection.execute(text, (id, place, page.limit + 1)), page)
+
+
+def _wake_page(connection: sqlite3.Connection, agent_id: AgentId, page: PageRequest) -> StoredPage:
+    cursor = page.after or page.before
+    (removed,) = connection.execute(statements.SELECT_AGENT_REMOVED, (agent_id,)).fetchone()
+    first, last = removed or 0, _END
+    if cursor:
+        row = connection.execute(statements.SELECT_WAKE_PLACE, (agent_id, cursor)).fetchone()
+        if row is None or row[0] <= first:
+            raise UnknownCursor(cursor)
+        first, last = (row[0], _END) if page.after else (first, row[0])
+    text = statements.SELECT_WAKES_AFTER if page.after else statements.SELECT_WAKES_BEFORE
+    return body_page(connection.execute(text, (agent_id, first, last, page.limit + 1)), page)
 
 
 def _exists(connection: sqlite3.Connection, text: str, *values: str) -> bool:

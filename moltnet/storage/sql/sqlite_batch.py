@@ -28,7 +28,7 @@ def commit_batch(connection: sqlite3.Connection, commands: Sequence[AnyCommand],
     # The planner updates the facts; what was there before tells which members and participants are new.
     known_rooms, known_directs = dict(facts.rooms), dict(facts.directs)
     planned = plan(commands, facts, network_id)
-    _write_changes(connection, planned.changes, known_rooms, known_directs)
+    write_changes(connection, planned.changes, known_rooms, known_directs)
     return Committed.of(planned)
 
 
@@ -71,12 +71,13 @@ def _load_facts(connection: sqlite3.Connection, wanted: Needs, network_id: Netwo
     return facts
 
 
-def _write_changes(
+def write_changes(
     connection: sqlite3.Connection,
     changes: Changes,
     known_rooms: Mapping[RoomId, StoredRoom],
     known_directs: Mapping[DirectId, DirectConversation],
 ) -> None:
+    """Write what a plan, or a backup, says, beside these rooms and conversations that are there."""
     if changes.messages_pruned_to:
         connection.execute(statements.DELETE_ARTIFACTS_TO, (changes.messages_pruned_to,))
         connection.execute(statements.DELETE_MESSAGES_TO, (changes.messages_pruned_to,))

@@ -159,7 +159,7 @@ def _open(path: Path, busy_timeout_ms: int) -> SqliteDatabase:
                 writer = opened.enter_context(_writing_connection(path, busy_timeout_ms))
                 migrate(writer, load_migrations("sqlite"), utc_now())
                 readers = tuple(
-                    opened.enter_context(_connection(path, "ro", busy_timeout_ms, limits.SQLITE_READER_CACHE_KIB))
+                    opened.enter_context(open_connection(path, "ro", busy_timeout_ms, limits.SQLITE_READER_CACHE_KIB))
                     for _ in range(limits.SQLITE_READERS)
                 )
         except OSError as error:
@@ -174,7 +174,7 @@ def _open(path: Path, busy_timeout_ms: int) -> SqliteDatabase:
 
 @contextmanager
 def _writing_connection(path: Path, busy_timeout_ms: int) -> Iterator[sqlite3.Connection]:
-    with _connection(path, "rw", busy_timeout_ms, limits.SQLITE_CACHE_KIB) as connection:
+    with open_connection(path, "rw", busy_timeout_ms, limits.SQLITE_CACHE_KIB) as connection:
         # A foreign database is refused before anything changes it or its rights.
         schema_version(connection)
         shut_out_others(path)
@@ -188,7 +188,7 @@ def _writing_connection(path: Path, busy_timeout_ms: int) -> Iterator[sqlite3.Co
 
 
 @contextmanager
-def _connection(path: Path, mode: str, busy_timeout_ms: int, cache_kib: int) -> Iterator[sqlite3.Connection]:
+def open_connection(path: Path, mode: str, busy_timeout_ms: int, cache_kib: int) -> Iterator[sqlite3.Connection]:
     """A connection with everything set that SQLite keeps per connection. Transactions are begun by hand."""
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}",

@@ -11,6 +11,7 @@ import attrs
 
 from moltnet.protocol.messages import TargetKind
 from moltnet.storage.limits import SQLITE_ROWS_PER_INSERT
+from moltnet.storage.records import WAKE_REPORTS
 from moltnet.storage.sql import rows
 from moltnet.storage.sql.rows import Row
 
@@ -109,6 +110,11 @@ LOAD_AGENTS: Final = f"SELECT {_AGENT} FROM agents ORDER BY id"
 LOAD_SESSIONS: Final = f"SELECT {_columns(rows.SESSION_COLUMNS, 'sessions')} FROM sessions"
 LOAD_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks"
 
+# For a backup: removed rooms too, and everything in the order of its ids.
+LOAD_ALL_ROOMS: Final = f"SELECT {_ROOM} FROM rooms ORDER BY id"
+LOAD_THREADS: Final = f"SELECT {_THREAD} FROM threads ORDER BY id"
+LOAD_DIRECTS: Final = f"SELECT {_DIRECT} FROM dms ORDER BY id"
+
 # The log.
 SELECT_OLDEST_EVENT: Final = "SELECT seq, id FROM events WHERE seq = (SELECT min(seq) FROM events)"
 SELECT_NEWEST_EVENT: Final = "SELECT seq, id FROM events WHERE seq = (SELECT max(seq) FROM events)"
@@ -117,6 +123,16 @@ SELECT_EVENTS_AFTER: Final = (
     f"SELECT {_columns(rows.EVENT_COLUMNS, 'events')}, messages.body FROM events "
     "LEFT JOIN messages ON messages.seq = events.seq WHERE events.seq > ? ORDER BY events.seq LIMIT ?"
 )
+
+
+# As in the indexes, to the letter: only so does SQLite see that they apply.
+_WAKES: Final = f"type IN ({', '.join(map(repr, map(str, WAKE_REPORTS)))}) AND agent_id = ?"
+SELECT_AGENT_REMOVED: Final = "SELECT max(seq) FROM events WHERE type = 'agent.removed' AND agent_id = ?"
+SELECT_WAKE_PLACE: Final = f"SELECT seq FROM events WHERE {_WAKES} AND id = ?"
+SELECT_WAKES_BEFORE: Final = (
+    f"SELECT id, wire FROM events WHERE {_WAKES} AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+)
+SELECT_WAKES_AFTER: Final = f"SELECT id, wire FROM events WHERE {_WAKES} AND seq > ? AND seq < ? ORDER BY seq LIMIT ?"
 
 
 @attrs.frozen

@@ -4,17 +4,18 @@
 
 The store is a JSON file if the path ends so, PostgreSQL if it is a DSN, else an SQLite database. A line is written
 after each commit: the ids of its messages. Message ids are `NAME-BATCH-NUMBER-OF-SIZE`, so that a batch of which only a
-part survived can be told.
+part survived can be told. A NAME that begins with `prune` also removes the oldest fifty events with each batch.
 """
 
 import os
 import sys
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import trio
 
-from moltnet.storage.commands import CreateRoom
+from moltnet.storage.commands import AnyCommand, CreateRoom, Prune
 from moltnet.storage.snapshot import open_json
 from moltnet.storage.sql.postgres.store import open_postgres
 from moltnet.storage.sql.sqlite import open_sqlite
@@ -22,6 +23,7 @@ from moltnet.storage.store import Store
 from tests.storage.examples import NETWORK, direct_post, post, room, thread_post
 
 ENDLESS = 10**9
+_FAR_AWAY = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def open_at(place: str) -> AbstractAsyncContextManager[Store]:
@@ -44,7 +46,10 @@ async def commit_batches(place: str, name: str, batches: int) -> None:
                 lambda each: thread_post(each, f"thread-{name}"),
                 lambda each: direct_post(each, f"dm-{name}"),
             )
-            await store.commit([kinds[number % 3](each) for number, each in enumerate(ids)])
+            commands: list[AnyCommand] = [kinds[number % 3](each) for number, each in enumerate(ids)]
+            if name.startswith("prune"):
+                commands.append(Prune(_FAR_AWAY, None, 50))
+            await store.commit(commands)
             os.write(1, " ".join(ids).encode() + b"\n")
 
 

@@ -27,6 +27,9 @@ from tests.storage.examples import NETWORK, create_room, post, register, room_hi
 # Some of them wait for real seconds to pass.
 pytestmark = pytest.mark.slow
 
+# More than anybody says from connecting to the end of the first commit.
+MOST_PIECES = 100
+
 
 @attrs.frozen(eq=False)
 class Wired:
@@ -72,7 +75,7 @@ class TestLostConnections:
         )
         await assert_unchanged_and_working(wired)
 
-    @pytest.mark.parametrize("step", [b"BEGIN", b"pg_advisory_xact_lock", b"m1", b"hello", b"COMMIT"])
+    @pytest.mark.parametrize("step", [b"BEGIN", b"pg_advisory_xact_lock", b"m1", b"hello", b"COMMIT\0"])
     async def test_a_commit_that_never_arrived_is_made_again(self, wired: Wired, step: bytes) -> None:
         """Begin and lock, load, write, commit."""
         wired.proxy.cut_at = step
@@ -83,7 +86,7 @@ class TestLostConnections:
 
     async def test_a_commit_whose_answer_was_lost_is_not_made_again(self, wired: Wired) -> None:
         """Whether it happened is looked up, so nobody is told that an accepted message failed, or sees it twice."""
-        wired.proxy.cut_after = b"COMMIT"
+        wired.proxy.cut_after = b"COMMIT\0"
         committed = await wired.store.commit([post("m1"), register("alpha", "key1")])
         assert wired.proxy.cuts == 1
         assert committed.outcomes[0] == MessageStored(event_id_of_message("m1"))
@@ -93,8 +96,28 @@ class TestLostConnections:
         assert (await wired.store.commit([])).records == ()
         assert [record.seq for record in (await wired.store.commit([post("m2")])).records] == [4]
 
+    async def test_a_commit_that_is_cut_at_any_step_is_made_once(
+        self, wired: Wired, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """From the first byte of a new connection to the last answer on it, whichever side did not hear the other."""
+        monkeypatch.setattr(limits, "POSTGRES_LISTEN_AGAIN_SECONDS", 1000)
+        for pieces in range(MOST_PIECES):
+            wired.proxy.cut_all()
+            wired.proxy.lifetimes = iter([pieces])
+            cuts_before = wired.proxy.cuts
+            committed = await wired.store.commit([post(f"m{pieces}"), post(f"n{pieces}")])
+            first = 3 + 2 * pieces
+            assert [record.seq for record in committed.records] == [first, first + 1]
+            assert committed.outcomes == tuple(
+                MessageStored(event_id_of_message(f"{name}{pieces}")) for name in ("m", "n")
+            )
+            if wired.proxy.cuts == cuts_before:
+                break
+        assert 20 < pieces < MOST_PIECES - 1
+        assert wired.count("events") == first + 1
+
     async def test_a_change_without_an_event_whose_answer_was_lost_is_said_to_be_unknown(self, wired: Wired) -> None:
-        wired.proxy.cut_after = b"COMMIT"
+        wired.proxy.cut_after = b"COMMIT\0"
         with pytest.raises(StorageError, match="whether the change was made is not known"):
             await wired.store.commit([register("alpha", "key1")])
         # It was: the next look brings it, as if somebody else had done it.
@@ -176,6 +199,19 @@ class TestCollisions:
         thread = await wired.store.thread(ThreadId("t1"))
         assert thread is not None
         assert thread.message_count == 3
+
+    @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+    async def test_who_has_waited_for_another_sees_what_it_did_whatever_the_database_prefers(
+        self, wired: Wired, level: str
+    ) -> None:
+        """A snapshot that is taken before the wait would number two events alike."""
+        wired.server.sql(f"ALTER DATABASE {wired.database} SET default_transaction_isolation = '{level}'")
+        wired.proxy.cut_all()  # the next connection prefers it too
+        async with open_postgres(wired.server.dsn(wired.database), NETWORK) as other, trio.open_nursery() as nursery:
+            for name, store in (("a", wired.store), ("b", other)):
+                for number in range(10):
+                    nursery.start_soon(store.commit, [post(f"{name}{number}")])
+        assert (await wired.store.event_bounds()).newest_seq == 22
 
     async def test_a_lock_that_is_never_let_go_is_an_error_in_time(
         self, wired: Wired, monkeypatch: pytest.MonkeyPatch

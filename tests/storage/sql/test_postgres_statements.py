@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from importlib import resources
 
 import attrs
 import pytest
 
+from moltnet.storage.sql.migrate import load_migrations
 from moltnet.storage.sql.postgres import statements
 from moltnet.storage.sql.postgres.database import PLANNING
 from tests.fakes.postgres import PostgresServer
@@ -34,6 +34,9 @@ INSERT INTO dm_participants
 SELECT 'dm' || n, 'agent' || m FROM generate_series(1, 5000) AS n, generate_series(1, 2) AS m;
 INSERT INTO dm_participants SELECT 'dm' || n, 'agent' || 9 + n FROM generate_series(1, 5000) AS n;
 INSERT INTO events SELECT n, 'evt' || n, 'message.created', 'room', NULL, NULL, 'm' || n, '', NULL, '', NULL
+FROM generate_series(1, {ROWS}) AS n;
+INSERT INTO events SELECT {ROWS} + n, 'wake' || n, 'agent.wake.delivered', NULL, NULL, 'agent' || n % 50, '', '', NULL,
+    '', decode(repeat('00', 300), 'hex')
 FROM generate_series(1, {ROWS}) AS n;
 INSERT INTO messages SELECT n, 'm' || n, (ARRAY['room', 'thread', 'dm'])[1 + n % 3],
     CASE WHEN n % 3 < 2 THEN 'room' || 1 + n % 10 END, CASE WHEN n % 3 = 1 THEN 'thread' || 1 + n % 1000 END,
@@ -70,8 +73,8 @@ class Planner:
 def planner(postgres_server: PostgresServer, request: pytest.FixtureRequest) -> Iterator[Planner]:
     """For a large network that was counted, and for a new one, whose plans are kept while it grows."""
     name = postgres_server.new_database()
-    script = resources.files("moltnet.storage.sql") / "migrations" / "postgres" / "0001_initial.sql"
-    postgres_server.sql(script.read_text(encoding="utf-8"), name)
+    for step in load_migrations("postgres"):
+        postgres_server.sql(step.script, name)
     if request.param == "large":
         postgres_server.sql(FILL, name)
     yield Planner(postgres_server, name)

@@ -1,50 +1,31 @@
 """What was acknowledged is on disk: after SIGKILL at any moment, and before the answer is given."""
 
 import os
-import random
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from moltnet.storage.sql.sqlite import open_sqlite
-from tests.storage.crashes import acknowledged_until_killed, checked_log, command_for, messages_in
+from tests.storage.crashes import acknowledged_until_killed, command_for, groups_of_rounds, messages_in, survive_kills
 from tests.storage.examples import NETWORK, post
 from tests.storage.sql.raw import raw_value
 
-ROUNDS = 25
-MAX_BATCHES_BEFORE_KILL = 60
+MAX_BATCHES_BEFORE_KILL = 20
 
 pytestmark = pytest.mark.slow
 
 
-async def check(path: Path, acknowledged: Sequence[str]) -> int:
-    """Every acknowledged message is there with its event, nothing is there in part. Returns the number of events."""
-    async with open_sqlite(path, NETWORK) as store:
-        records = await checked_log(store, acknowledged)
+@pytest.mark.parametrize("rounds", groups_of_rounds(200))
+async def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(path: Path, rounds: int) -> None:
+    """The reference keeps its events in memory: a commit followed by a crash never produces its event."""
+    records = await survive_kills(path, rounds, MAX_BATCHES_BEFORE_KILL, lambda: open_sqlite(path, NETWORK))
     assert raw_value(path, "PRAGMA integrity_check") == "ok"
     assert raw_value(path, "SELECT count(*) FROM pragma_foreign_key_check") == 0
     assert raw_value(path, "SELECT count(*) FROM messages") == len(messages_in(records))
-    return len(records)
-
-
-async def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(path: Path) -> None:
-    """The reference keeps its events in memory: a commit followed by a crash never produces its event."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
-    acknowledged: list[str] = []
-    events = 0
-    for number in range(ROUNDS):
-        batches = chance.randrange(MAX_BATCHES_BEFORE_KILL)
-        acknowledged += acknowledged_until_killed(path, f"r{number}", batches, chance.randrange(1, 12))
-        events_before, events = events, await check(path, acknowledged)
-        assert events > events_before
-    print(f"{ROUNDS} kills, {len(acknowledged)} messages acknowledged, {events} events stored, none lost")
 
 
 @pytest.mark.skipif(

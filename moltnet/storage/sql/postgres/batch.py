@@ -73,8 +73,8 @@ async def write_batch(
     known_rooms, known_directs = dict(facts.rooms), dict(facts.directs)
     planned = plan(commands, facts, network_id)
     changes = planned.changes
-    await _write_changes(connection, changes, known_rooms, known_directs)
-    changed = list(_changed_keys(changes))
+    await write_changes(connection, changes, known_rooms, known_directs)
+    changed = list(changed_keys(changes))
     if changed:
         revision += 1
         await statements.PUT_CHANGES.run(connection, ((kind, key, revision) for kind, key in changed))
@@ -135,7 +135,7 @@ async def _load_facts(connection: Connection, wanted: Needs, network_id: Network
     return facts, revision
 
 
-async def _write_changes(
+async def write_changes(
     connection: Connection,
     changes: Changes,
     known_rooms: Mapping[RoomId, StoredRoom],
@@ -202,7 +202,7 @@ def _new_participants(
         yield from ((direct_id, participant) for participant in direct.participant_ids if participant not in before)
 
 
-def _changed_keys(changes: Changes) -> Iterator[tuple[str, str]]:
+def changed_keys(changes: Changes) -> Iterator[tuple[str, str]]:
     yield from (("room", room_id) for room_id in changes.rooms)
     yield from (("agent_removed", agent_id) for agent_id in changes.removed_agents)
     yield from (("agent", agent_id) for agent_id in changes.agents)

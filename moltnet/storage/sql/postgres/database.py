@@ -20,7 +20,13 @@ from moltnet.backoff import backoff_delays
 from moltnet.log import get_logger
 from moltnet.storage import limits
 from moltnet.storage.sql.postgres.dsn import Dsn
-from moltnet.storage.sql.postgres.failures import Collision, ConnectionLost, is_useless_after, translated
+from moltnet.storage.sql.postgres.failures import (
+    Collision,
+    ConnectionLost,
+    is_of_the_database,
+    is_useless_after,
+    translated,
+)
 from moltnet.storage.store import StorageError
 
 Result = TypeVar("Result")
@@ -268,7 +274,13 @@ class _Link:
 
     async def _connect(self) -> Any:
         self.lost = lost = trio.Event()
-        connection = await asyncpg.connect(self.dsn.url.reveal(), timeout=self.dsn.connect_seconds)
+        try:
+            connection = await asyncpg.connect(self.dsn.url.reveal(), timeout=self.dsn.connect_seconds)
+        except Exception as error:
+            if is_of_the_database(error):
+                raise
+            # Whatever the driver stumbles over when a connection is cut before it is one.
+            raise ConnectionLost(f"PostgreSQL at {self.dsn.address} is away: {type(error).__name__}") from error
         try:
             connection.add_termination_listener(lambda _connection: lost.set())
             check_version(connection.get_server_version().major, self.dsn)

@@ -47,7 +47,7 @@ def is_useless_after(error: BaseException) -> bool:
 
 def translated(error: Exception, dsn: Dsn) -> Exception:
     """The error to raise in place of ``error``: ours if it is a failure of the storage, else itself."""
-    if isinstance(error, (StorageError, *_BUGS)) or not _is_of_the_database(error):
+    if isinstance(error, (StorageError, *_BUGS)) or not is_of_the_database(error):
         return error
     reason = _reason(error, dsn)
     where = f"PostgreSQL at {dsn.address}"
@@ -84,7 +84,8 @@ def unreachable(error: ConnectionLost, dsn: Dsn) -> StorageError:
     return StorageError(str(error))
 
 
-def _is_of_the_database(error: Exception) -> bool:
+def is_of_the_database(error: Exception) -> bool:
+    """Whether the database, the way to it, or the driver complains: all else is a mistake of ours."""
     return isinstance(error, (asyncpg.PostgresError, *_LOST))
 
 

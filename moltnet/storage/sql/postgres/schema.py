@@ -38,7 +38,10 @@ _TABLES: Final = (
 )
 _NETWORK_ID: Final = "network_id"
 
-BEGIN_PREPARING: Final = "BEGIN; SET LOCAL statement_timeout = 0"
+# Each statement sees what was committed until then, so who has waited for a lock sees what its holder did. A database
+# may have another level by default.
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+BEGIN_PREPARING: Final = f"{_BEGIN}; SET LOCAL statement_timeout = 0"
 _SURROUNDINGS: Final = (
     "SELECT current_schema(), (SELECT oid FROM pg_namespace WHERE nspname = current_schema()), "
     "pg_is_in_recovery(), current_setting('server_encoding')"
@@ -81,7 +84,7 @@ async def prepare(
         )
     await _claim(connection, dsn, network_id)
     log_oid = await connection.fetchval("SELECT 'events'::regclass::oid")
-    return f"BEGIN; SELECT pg_advisory_xact_lock({_lock(_LOG_LOCK, log_oid)})"
+    return f"{_BEGIN}; SELECT pg_advisory_xact_lock({_lock(_LOG_LOCK, log_oid)})"
 
 
 async def schema_version(connection: Connection) -> int:

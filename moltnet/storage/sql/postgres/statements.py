@@ -13,6 +13,7 @@ import attrs
 
 from moltnet.protocol.messages import TargetKind
 from moltnet.storage.limits import POSTGRES_CLOSED_SESSION_DAYS
+from moltnet.storage.records import WAKE_REPORTS
 from moltnet.storage.sql import rows
 from moltnet.storage.sql.postgres.database import Connection
 from moltnet.storage.sql.rows import Row
@@ -187,6 +188,62 @@ SELECT_NEWEST_EVENTS: Final = _as_many_as_fit(
     "octet_length(coalesce(wire, body))",
     f"SELECT {_EVENT}, {_BODY} FROM events WHERE events.seq > $1 ORDER BY events.seq DESC LIMIT $2",
     "seq DESC",
+)
+
+
+_WAKES: Final = f"type IN ({', '.join(map(repr, map(str, WAKE_REPORTS)))})"
+SELECT_AGENT_REMOVED: Final = (
+    "SELECT coalesce((SELECT seq FROM events WHERE type = 'agent.removed' AND agent_id = $1 "
+    "ORDER BY agent_id DESC, seq DESC LIMIT 1), 0)"
+)
+# By its id first, as in a history.
+SELECT_WAKE_PLACE: Final = (
+    "WITH item AS MATERIALIZED (SELECT * FROM events WHERE id = $2) "
+    f"SELECT seq FROM item WHERE {_WAKES} AND agent_id = $1"
+)
+# Between two places. Why it is not said with ``=`` stands at ``_after``.
+_WAKES_BETWEEN: Final = (
+    f"SELECT agent_id, seq, id, wire FROM events WHERE {_WAKES} AND "
+    "(agent_id, seq) > ($1, $2) AND (agent_id, seq) < ($1, $3)"
+)
+SELECT_WAKES_BEFORE: Final = _as_many_as_fit(
+    "id, wire",
+    "octet_length(wire)",
+    f"{_WAKES_BETWEEN} ORDER BY agent_id DESC, seq DESC LIMIT $4",
+    "agent_id DESC, seq DESC",
+)
+SELECT_WAKES_AFTER: Final = _as_many_as_fit(
+    "id, wire", "octet_length(wire)", f"{_WAKES_BETWEEN} ORDER BY agent_id, seq LIMIT $4", "agent_id, seq"
+)
+
+# For a backup: everything, in blocks, in the order of its first column.
+LOAD_ROOMS_AFTER: Final = f"SELECT {_ROOM} FROM rooms WHERE id > $1 ORDER BY id LIMIT $2"
+LOAD_AGENTS_AFTER: Final = f"SELECT {_AGENT} FROM agents WHERE id > $1 ORDER BY id LIMIT $2"
+LOAD_SESSIONS_AFTER: Final = f"SELECT {_SESSION} FROM sessions WHERE digest > $1 ORDER BY digest LIMIT $2"
+LOAD_PAIR_NETWORKS_AFTER: Final = (
+    f"SELECT {_PAIR_NETWORK} FROM pair_networks WHERE credential_key > $1 ORDER BY credential_key LIMIT $2"
+)
+LOAD_THREADS_AFTER: Final = f"SELECT {_THREAD} FROM threads WHERE id > $1 ORDER BY id LIMIT $2"
+LOAD_DIRECTS_AFTER: Final = f"SELECT {_DIRECT} FROM dms WHERE id > $1 ORDER BY id LIMIT $2"
+LOAD_MESSAGES_AFTER: Final = _as_many_as_fit(
+    "seq, body, digest, addressed",
+    "octet_length(body)",
+    "SELECT seq, body, digest, (SELECT addressed FROM events WHERE events.seq = messages.seq) AS addressed "
+    "FROM messages WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
+    "seq",
+)
+LOAD_EVENTS_AFTER: Final = _as_many_as_fit(
+    ", ".join((*rows.EVENT_COLUMNS, "body", "digest")),
+    "octet_length(coalesce(wire, body))",
+    f"SELECT {_EVENT}, {_BODY}, (SELECT digest FROM messages WHERE messages.seq = events.seq) AS digest "
+    "FROM events WHERE events.seq > $1 AND events.seq <= $2 ORDER BY events.seq LIMIT $3",
+    "seq",
+)
+LOAD_ENDS: Final = "SELECT coalesce((SELECT min(seq) FROM events), 1), coalesce((SELECT max(seq) FROM messages), 0)"
+COUNT_ALL: Final = (
+    "SELECT (SELECT count(*) FROM rooms), (SELECT count(*) FROM agents), (SELECT count(*) FROM sessions), "
+    "(SELECT count(*) FROM pair_networks), (SELECT count(*) FROM threads), (SELECT count(*) FROM dms), "
+    "(SELECT count(*) FROM messages), (SELECT count(*) FROM events WHERE wire IS NOT NULL)"
 )
 
 

@@ -13,7 +13,7 @@ import trio
 
 from moltnet.config.secrets import Secret
 from moltnet.log import get_logger
-from moltnet.protocol.ids import DirectId, NetworkId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, DirectId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import format_timestamp, utc_now
@@ -142,6 +142,9 @@ class PostgresStore:
         texts = statements.SELECT_ARTIFACTS[history.kind]
         return await self.database.read(partial(_body_page, texts=texts, id=sought(history.id), page=page))
 
+    async def wake_page(self, agent_id: AgentId, page: PageRequest) -> StoredPage:
+        return await self.database.read(partial(_wake_page, agent_id=sought(agent_id), page=page))
+
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         found_rows = await self.database.read(partial(found, text=statements.SELECT_THREADS, keys=[sought(thread_id)]))
         return rows.thread(found_rows[0], self.network_id) if found_rows else None
@@ -226,6 +229,19 @@ async def _body_page(
             raise UnknownCursor(cursor)
     text = texts.newer if page.after else texts.older
     bodies = await connection.fetch(text, id, place, page.limit + 1, limits.MAX_PAGE_BYTES)
+    return body_page(((row[0], row[1]) for row in bodies), page)
+
+
+async def _wake_page(connection: Connection, agent_id: str, page: PageRequest) -> StoredPage:
+    cursor = page.after or page.before
+    first, last = await connection.fetchval(statements.SELECT_AGENT_REMOVED, agent_id), _END
+    if cursor:
+        place = await connection.fetchval(statements.SELECT_WAKE_PLACE, agent_id, sought(cursor))
+        if place is None or place <= first:
+            raise UnknownCursor(cursor)
+        first, last = (place, _END) if page.after else (first, place)
+    text = statements.SELECT_WAKES_AFTER if page.after else statements.SELECT_WAKES_BEFORE
+    bodies = await connection.fetch(text, agent_id, first, last, page.limit + 1, limits.MAX_PAGE_BYTES)
     return body_page(((row[0], row[1]) for row in bodies), page)
 
 
