@@ -174,6 +174,7 @@ def _terms(config: MoltnetConfig) -> Terms:
         policy=_auth_policy(config),
         mention_aliases=_mention_aliases(config),
         debug_events=config.server.debug_events,
+        delivery_window=config.server.delivery_window,
         pairings=tuple(_pairing(each) for each in sorted(config.pairings, key=lambda each: each.id)),
         reserved_agents=ReservedNames(config.auth.reserved_agents),
         declared_agents={agent_id: token.id for token in config.auth.tokens for agent_id in token.agents},

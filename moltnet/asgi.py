@@ -14,9 +14,11 @@ import attrs
 from quart_trio import QuartTrio
 
 from moltnet.app import App, open_app
+from moltnet.auth.claims import ANONYMOUS, UNCHECKED
 from moltnet.config.problems import ConfigError
 from moltnet.config.server import load_server_config
-from moltnet.core.errors import NotFound
+from moltnet.config.settings import AuthMode
+from moltnet.core.errors import NotFound, RateLimited, Refused
 from moltnet.http.api import make_api
 from moltnet.http.attach import refuse, serve_attach
 from moltnet.http.exchange import Exchange, Message, Receive, Send
@@ -61,7 +63,16 @@ class NetworkAsgi:
                 await serve_attach(self.app, exchange, scope, receive, send)
             else:
                 await receive()
-                await refuse(send, NotFound(ErrorCode.UNKNOWN_ROUTE, "there is no such route"), exchange)
+                await refuse(send, self._no_such_upgrade(exchange), exchange)
+
+    def _no_such_upgrade(self, exchange: Exchange) -> Refused:
+        """Counted like any other request without a token, whose limits this would otherwise get around."""
+        claims = UNCHECKED if self.app.config.auth.mode is AuthMode.NONE else ANONYMOUS
+        try:
+            self.app.admission.admit_request(claims, exchange.client.source)
+        except RateLimited as error:
+            return error
+        return NotFound(ErrorCode.UNKNOWN_ROUTE, "there is no such route")
 
     def _warn_of_proxy(self, ip: str) -> None:
         """Once for each, and not for ever: anybody nearby can say to be a proxy."""

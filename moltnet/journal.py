@@ -32,6 +32,7 @@ class _Request:
     """``None`` commands nothing: it asks what other servers have committed, which every commit tells."""
 
     command: AnyCommand | None
+    on_finish: Callable[[], None] = lambda: None
     finished: trio.Event = attrs.Factory(trio.Event)
     result: outcome.Outcome[Any] | None = None
 
@@ -43,6 +44,7 @@ class _Request:
     def finish(self, result: outcome.Outcome[Any]) -> None:
         self.result = result
         self.finished.set()
+        self.on_finish()
 
 
 @attrs.define(eq=False)
@@ -50,6 +52,7 @@ class Journal:
     """The way in. Open one with ``open_journal``."""
 
     _requests: trio.MemorySendChannel[_Request]
+    _waiting_bytes: int = attrs.field(default=0, init=False)
 
     @property
     def waiting(self) -> int:
@@ -63,10 +66,22 @@ class Journal:
         cancelled later, the command is committed all the same. Raises ``StorageError``, ``JournalClosed``.
         """
         request = _Request(cast(AnyCommand, command))
+        if request.size_bytes and self._waiting_bytes + request.size_bytes > limits.MAX_QUEUED_BYTES:
+            raise StorageError("too many messages wait for the storage")
+        self._waiting_bytes += request.size_bytes
+
+        def let_go() -> None:
+            self._waiting_bytes -= request.size_bytes
+
+        request.on_finish = let_go
         try:
             await self._requests.send(request)
         except (trio.ClosedResourceError, trio.BrokenResourceError):
+            let_go()
             raise JournalClosed("the server is shutting down") from None
+        except trio.Cancelled:
+            let_go()
+            raise
         await request.finished.wait()
         assert request.result is not None  # set before ``finished``
         return cast(Out, request.result.unwrap())

@@ -3,14 +3,26 @@
 import logging
 import os
 from collections.abc import Iterator
+from typing import NoReturn
 
 import hypothesis
 import pytest
 
 from tests.expected_errors import ExpectedErrors
+from tests.fakes.postgres import postgres_database, postgres_dsn, postgres_server
 
-# No deadline: on a busy machine it would fail a test for being slow. In CI a run repeats exactly.
-hypothesis.settings.register_profile("moltnet", deadline=None, derandomize="CI" in os.environ)
+# Here, so that all tests of a run share one server of PostgreSQL: imported elsewhere they would be other fixtures.
+__all__ = ["postgres_database", "postgres_dsn", "postgres_server"]
+
+_SEARCH = (hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate)
+# No deadline: on a busy machine it would fail a test for being slow. In CI a run repeats exactly. A failing example is
+# made smaller on request only: with servers and disks behind it that takes five minutes in which nothing seems to move.
+hypothesis.settings.register_profile(
+    "moltnet",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    phases=tuple(hypothesis.Phase) if "MOLTNET_TEST_SHRINK" in os.environ else _SEARCH,
+)
 hypothesis.settings.load_profile("moltnet")
 
 
@@ -32,3 +44,22 @@ def expected_errors() -> Iterator[ExpectedErrors]:
     root.setLevel(level)
     if unexpected := errors.describe():
         pytest.fail(f"errors were logged that the test does not expect:\n{unexpected}", pytrace=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_url_builders() -> Iterator[None]:
+    """Spare each server of a test most of what it takes to open one.
+
+    For every route Werkzeug compiles code that would build URLs of it. We build none; a test that did would fail.
+    """
+
+    def compile_nothing(_rule: object, append_unknown: bool = True) -> object:
+        return _build_no_url
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("werkzeug.routing.rules.Rule._compile_builder", compile_nothing)
+        yield
+
+
+def _build_no_url(*_args: object, **_values: object) -> NoReturn:
+    raise AssertionError("tests do without what builds URLs of routes")

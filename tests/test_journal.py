@@ -134,6 +134,26 @@ class TestGroupCommit:
 
 
 class TestCancelledCallers:
+    async def test_what_waits_is_bounded_in_bytes_whoever_still_waits_for_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        text = "x" * 1000
+        monkeypatch.setattr(limits, "MAX_QUEUED_BYTES", len(post("m00", text=text).body) * 3)
+        monkeypatch.setattr(limits, "MAX_QUEUED_COMMANDS", 1)
+        async with open_office() as office:
+            for attempt in range(2):  # what is committed, and who never got into the queue, takes no room any more
+                office.answers.clear()
+                office.store.hold()
+                async with trio.open_nursery() as nursery:
+                    for number in range(4):  # one within its commit, one in the queue, one before it
+                        nursery.start_soon(partial(office.post, f"m{attempt}{number}", text=text))
+                        await trio.testing.wait_all_tasks_blocked()
+                    nursery.cancel_scope.cancel()
+                assert {name: type(answer) for name, answer in office.answers.items()} == {f"m{attempt}3": StorageError}
+                office.store.release()
+                await trio.testing.wait_all_tasks_blocked()
+            assert office.published_ids == ["m00", "m01", "m10", "m11"]
+
     async def test_who_is_cancelled_after_queuing_has_committed_all_the_same(self) -> None:
         async with open_office() as office:
             office.store.hold()

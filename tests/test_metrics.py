@@ -299,7 +299,7 @@ class TestTheDocumentation:
 
     def test_it_has_every_value_of_every_label(self) -> None:
         text = doc("metrics.md").text
-        code = (ROOT / "moltnet" / "attach" / "endpoint.py").read_text(encoding="utf-8")
+        code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "moltnet" / "attach").glob("*.py"))
         endings = {
             *re.findall(r'ending\.set\(\s*"(\w+)"', code),
             *re.findall(r'label: str = "(\w+)"', code),

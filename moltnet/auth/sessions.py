@@ -4,6 +4,7 @@ A browser holds a random id in a cookie and never a token; what is stored is the
 what the very value that signed in is worth now: it ends with that value, with its own time, and by signing out.
 """
 
+import functools
 import hashlib
 import secrets
 from collections.abc import Callable
@@ -14,7 +15,9 @@ import attrs
 
 from moltnet.auth.claims import Claims, CredentialKind
 
+# How the names of all cookies with a session begin.
 COOKIE: Final = "moltnet_session"
+_NETWORK_CHARACTERS: Final = 8
 # Of the hash of a static token: enough to tell its values apart.
 _VALUE_CHARACTERS: Final = 16
 _ID_BYTES: Final = 32
@@ -35,6 +38,16 @@ FindSession = Callable[[str], Session | None]
 def no_session(_digest: str) -> Session | None:
     """Where nobody signs in."""
     return None
+
+
+@functools.lru_cache(maxsize=8)
+def cookie_name(network_id: str, *, is_secure: bool) -> str:
+    """The cookie of one network: a browser sends what one port of a host has set to all of them.
+
+    Over HTTPS it is one that no other host of the same domain can plant (``__Host-``, RFC 6265bis §4.1.3).
+    """
+    name = f"{COOKIE}_{hashlib.sha256(network_id.encode()).hexdigest()[:_NETWORK_CHARACTERS]}"
+    return f"__Host-{name}" if is_secure else name
 
 
 def new_session_id() -> str:

@@ -58,6 +58,7 @@ from moltnet.protocol.rooms import (
     Thread,
     UpdateRoomMembersRequest,
 )
+from moltnet.protocol.skill import SkillDocument
 
 T = TypeVar("T")
 
@@ -80,6 +81,10 @@ class MoltnetClient:
     async def network(self) -> Network:
         """What the network says of itself: ``GET /v1/network``."""
         return await self._get("/v1/network", Network)
+
+    async def skill(self) -> SkillDocument:
+        """What this credential may do, and by which commands: ``GET /v1/skill``."""
+        return await self._get("/v1/skill", SkillDocument)
 
     async def rooms(self, page: PageRequest = FIRST_PAGE) -> RoomPage:
         """A page of the rooms that this credential may read, by id."""

@@ -13,6 +13,7 @@ from moltnet.core.recipients import Aliases
 from moltnet.directory import Directory
 from moltnet.journal import Journal
 from moltnet.protocol.ids import AgentId, NetworkId
+from moltnet.protocol.limits import DELIVERY_WINDOW_EVENTS
 from moltnet.protocol.network import SPOKEN_PROTOCOLS, Capabilities, Console, Network
 from moltnet.protocol.pairings import Pairing
 from moltnet.protocol.times import Timestamp, WallClock, format_timestamp
@@ -30,6 +31,7 @@ class Terms:
     policy: AuthPolicy
     mention_aliases: Aliases
     debug_events: bool = False
+    delivery_window: int = DELIVERY_WINDOW_EVENTS
     pairings: tuple[Pairing, ...] = ()
     reserved_agents: ReservedNames = attrs.field(factory=ReservedNames)
     declared_agents: Mapping[AgentId, str] = attrs.field(factory=dict)

@@ -50,6 +50,9 @@ HEARTBEAT_INTERVAL_MS: Final = 5000
 PING_SECONDS: Final = 2.5
 READ_IDLE_SECONDS: Final = 10.0
 FALLBACK_HEARTBEAT_MS: Final = 30_000
+# Without credentials an agent attaches once. Who finds it attached already waits this long for a sign of life of the
+# other, which is asked for one every PING_SECONDS; if none comes, its connection is taken for lost.
+SILENT_SEAT_SECONDS: Final = 4.0
 # Events sent and not yet ACKed before delivery pauses (design §3.4). The reference client buffers 64 frames and
 # ACKs one by one, so a window of several buffers keeps it busy without holding much for it.
 DELIVERY_WINDOW_EVENTS: Final = 256
@@ -114,6 +117,16 @@ MAX_INLINE_COMPRESSION_BYTES: Final = 64 * KIB
 # Answers that are compressed at once in threads. Others wait here, and each holds only itself.
 COMPRESSION_THREADS: Final = 2
 
+# Documents for agents: rooms and agents of the caller that they name, and rooms that a command or a file names at once.
+# Who sees more finds the rest in the lists of the API, page by page.
+MAX_DOCUMENT_ROOMS: Final = 100
+MAX_DOCUMENT_AGENTS: Final = 16
+MAX_JOINED_ROOMS: Final = 16
+# Characters of one value in them: the longest is a list of so many rooms in a command.
+MAX_DOCUMENT_VALUE_CHARACTERS: Final = 4096
+# A skill that a program may install. The reference reads no more; ours, with everything in it, is less than half of it.
+MAX_SKILL_BYTES: Final = 256 * KIB
+
 # Sessions of the console. An operator uses a few browsers; more would be a script that signs in instead of presenting
 # its token, and every session is kept in memory by every server.
 MAX_SESSIONS_PER_CREDENTIAL: Final = 20
@@ -125,6 +138,9 @@ MAX_BATCH_COMMANDS: Final = 512
 # No more is added to a batch once its messages take this much, so that one commit stays short.
 MAX_BATCH_BYTES: Final = 4 * MIB
 MAX_QUEUED_COMMANDS: Final = 4096
+# What waits for a commit, in messages, those of callers who have hung up included. At 2 MiB/s, which the slowest disks
+# do, more than this would wait for longer than any caller does.
+MAX_QUEUED_BYTES: Final = 256 * MIB
 
 # Broker: the newest events kept in memory for readers that are almost caught up; older ones come from the store.
 RING_EVENTS: Final = 4096

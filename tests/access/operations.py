@@ -64,6 +64,19 @@ def _lists(what: str, path: str, name: str, item_id: str, *, key: str = "id") ->
     return Operation(what, ask)
 
 
+def _skill_names(what: str, room_id: str) -> Operation:
+    """What the document for agents says of a room: nothing, that it can be read, or that it can be written."""
+
+    async def ask(world: World, caller: str) -> str:
+        answer = await world.call(caller, "GET", "/v1/skill")
+        if answer.status != 200:
+            return str(answer.status)
+        room = next((each for each in answer.json()["rooms"] if each["id"] == room_id), None)
+        return HIDDEN if room is None else "writable" if room["can_write"] else "readable"
+
+    return Operation(what, ask)
+
+
 def _sends(what: str, message: SendMessageRequest) -> Operation:
     return Operation(what, _asking("POST", "/v1/messages", message))
 
@@ -134,6 +147,12 @@ NETWORK_OPERATIONS: Final = (
     _get("/metrics"),
     _get("/openapi.json"),
     _get("/docs"),
+    _get("/install.md"),
+    _get("/skill.md"),
+    _get("/llms.txt"),
+    _get("/v1/skill"),
+    _skill_names("`/v1/skill` names a public room", "hall"),
+    _skill_names("`/v1/skill` names a private room", "cellar"),
     _get("/console/"),
     _get("/v1/session"),
     Operation("`POST /v1/session`, the token in the body", _signs_in),
@@ -162,6 +181,8 @@ READING: Final = (
     _lists("the list of agents shows one that is a member of nothing", "/v1/agents", "agents", "gamma"),
     _get("/v1/agents/alpha"),
     _get("/v1/agents/gamma"),
+    _get("/v1/agents/alpha/wakes"),
+    _get("/v1/agents/gamma/wakes"),
 )
 SENDING: Final = (
     _sends("alpha says something in `hall`", room_message(room="hall")),

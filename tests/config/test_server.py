@@ -75,6 +75,7 @@ def test_every_key_reaches_its_setting(write: Write) -> None:
           human_ingress: no
           direct_messages: false
           debug_events: on
+          delivery_window: 16
           allowed_origins: [https://Lab.Example/, "https://lab.example:443", "http://lab.example:8080"]
           trust_forwarded_proto: true
           allow_insecure_bind: true
@@ -110,6 +111,7 @@ def test_every_key_reaches_its_setting(write: Write) -> None:
     server = config.server
     assert server.listen_addr == ListenAddress("10.0.0.5", 9000)
     assert (server.human_ingress, server.direct_messages, server.debug_events) == (False, False, True)
+    assert server.delivery_window == 16
     assert server.allowed_origins == ("https://lab.example", "http://lab.example:8080")
     assert (server.trust_forwarded_proto, server.allow_insecure_bind) == (True, True)
     assert server.analytics is not None

@@ -33,6 +33,8 @@ RULES = [
     ("server: {alowed_origins: []}", "$.server.alowed_origins", "is not a known field (did you mean allowed_origins?)"),
     ("rooms: [{id: a, colour: red}]", "$.rooms[0].colour", "is not a known field"),
     ("listen_addr: ':1'", "$.listen_addr", "is not a known field (belongs under server: server.listen_addr)"),
+    ("server: {delivery_window: 0}", "$.server.delivery_window", "must be a number from 1 to 1024"),
+    ("server: {delivery_window: 1025}", "$.server.delivery_window", "must be a number from 1 to 1024"),
     (
         "storage: {dsn: x}",
         "$.storage.dsn",

@@ -35,7 +35,7 @@ from moltnet.storage.memory import MemoryStore
 from tests.fakes import network
 from tests.fakes.asgi_client import open_exchange
 from tests.fakes.http_client import bearer
-from tests.fakes.postgres import PostgresServer, postgres_server
+from tests.fakes.postgres import PostgresServer
 from tests.fakes.trio_thread import HeldOpen, TrioThread
 from tests.http.api_model import ApiModel, page_of
 from tests.http.api_requests import (
@@ -58,8 +58,6 @@ from tests.http.api_requests import (
     targets,
 )
 from tests.http.api_state import CALLERS, INVALID_CURSOR, Answer, Caller, Document, Refused, Room
-
-__all__ = ["postgres_server"]
 
 CONFIG = network.network_config(
     mode=AuthMode.BEARER,

@@ -117,7 +117,11 @@ class TestSchemeAndHost:
 
     def test_without_them_the_host_header_and_the_connection_count(self) -> None:
         found = call("127.0.0.1", host="Ours.example:8787")
-        assert (found.scheme, found.host, found.host_name) == ("http", "ours.example:8787", "ours.example")
+        assert (found.scheme, found.host, found.host_names) == (
+            "http",
+            "ours.example:8787",
+            frozenset({"ours.example"}),
+        )
         assert client_of({"client": None, "scheme": "wss", "headers": []}).scheme == "https"
 
     @pytest.mark.parametrize(
@@ -139,7 +143,7 @@ class TestSchemeAndHost:
     )
     def test_of_a_host(self, host: str, name: str, origin: str) -> None:
         found = call("192.0.2.1", host=host)
-        assert (found.host_name, found.origin, found.names_host) == (name, origin, True)
+        assert (found.host_names, found.origin, found.names_host) == (frozenset({name}), origin, True)
 
     def test_no_host_is_not_a_bad_host(self) -> None:
         assert not call("192.0.2.1").names_host

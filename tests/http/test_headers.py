@@ -1,12 +1,14 @@
 """Headers that keep an answer harmless and private, on every answer, whoever wrote it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 import trio
 
 from moltnet.config.settings import AuthMode
 from moltnet.http.headers import SECURITY
+from moltnet.http.http1 import REFUSALS_TOLD
 from moltnet.protocol import limits
 from moltnet.storage.store import StorageError
 from tests.expected_errors import ExpectedErrors
@@ -139,6 +141,7 @@ async def test_a_refused_upgrade_is_told_and_not_kept(target: str) -> None:
         status, code = (401, "unauthorized") if target == "/v1/attach" else (404, "unknown_route")
         assert_told_and_not_kept(answer, status, code)
         assert answer.headers["x-request-id"] == "mine-2"
+        assert answer.headers["content-length"] == str(len(answer.body))
 
 
 async def test_an_upgrade_has_its_id_too() -> None:
@@ -212,6 +215,30 @@ class TestWhatNeverReachesTheApplication:
             answer = await say(server, head, b"0" * 20_000)
             assert_told_and_not_kept(answer, 400, "bad_request")
 
+    async def test_what_follows_a_body_with_two_lengths_is_not_believed(self) -> None:
+        async with open_test_server() as server, open_connection(server.url) as connection:
+            both = HEAD.replace(b"GET ", b"POST ") + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            await connection.stream.send_all(both + HEAD + b"\r\n")
+            said = b""
+            with trio.fail_after(PATIENCE_SECONDS), suppress(trio.BrokenResourceError):
+                while data := await connection.stream.receive_some():
+                    said += bytes(data)
+        assert said.count(b"HTTP/1.1 ") == 1
+        assert b"\r\nconnection: close\r\n" in said.lower()
+
+    async def test_the_log_tells_who_sent_it(self, caplog: pytest.LogCaptureFixture) -> None:
+        async with open_test_server() as server:
+            await say(server, b"nonsense\r\n\r\n")
+        (line,) = [record for record in caplog.records if record.getMessage() == "request refused"]
+        assert vars(line)["fields"]["client"] == "127.0.0.1"
+
+    async def test_a_flood_of_it_does_not_fill_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        async with open_test_server() as server:
+            for _ in range(REFUSALS_TOLD.burst + 5):
+                assert (await say(server, b"nonsense\r\n\r\n")).status == 400
+        lines = [record for record in caplog.records if record.getMessage() == "request refused"]
+        assert len(lines) == REFUSALS_TOLD.burst
+
     @pytest.mark.parametrize("missing", ["Sec-WebSocket-Version", "Sec-WebSocket-Key"])
     async def test_an_upgrade_that_is_none_is_told_and_not_kept(self, missing: str) -> None:
         async with open_test_server() as server:
@@ -219,3 +246,4 @@ class TestWhatNeverReachesTheApplication:
             answer = await http_client(server).request("GET", "/v1/attach", headers={**headers, "X-Request-Id": "m-4"})
             assert_told_and_not_kept(answer, 400, "bad_request")
             assert answer.headers["x-request-id"] == "m-4"
+            assert "WebSocket handshake" in answer.json()["error"]

@@ -124,6 +124,20 @@ class TestRequests:
                 assert (answer.status, answer.body) == (status, b"")
                 connection.next_cycle()
 
+    async def test_upgrades_to_nowhere_are_no_way_around(self) -> None:
+        async with open_test_server(limited(AuthMode.OPEN, requests_per_address=Rate(0.1, 2))) as server:
+            upgrade = {
+                "Connection": "Upgrade",
+                "Upgrade": "websocket",
+                "Sec-WebSocket-Version": "13",
+                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            }
+            for _ in range(2):
+                answer = await http_client(server).request("GET", "/v1/nowhere", headers=upgrade)
+                assert (answer.status, answer.code) == (404, "unknown_route")
+            check_refused(await http_client(server).request("GET", "/v1/nowhere", headers=upgrade))
+            check_refused(await ask(server))
+
     async def test_a_probe_is_never_refused(self) -> None:
         async with open_test_server(limited(AuthMode.OPEN, requests_per_address=Rate(0.1, 1))) as server:
             for _ in range(5):

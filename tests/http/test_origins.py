@@ -75,6 +75,12 @@ class TestNamesThatPointToUs:
             answer = await ask(server, "GET", "/v1/network", Host="evil.example", X_Forwarded_Host="localhost")
             assert answer.code == "host_forbidden"
 
+    async def test_nor_does_it_where_a_proxy_is_trusted_that_a_page_may_pretend_to_be(self) -> None:
+        """A page on the proxy's own machine, too, reaches us from there, and to its own origin it sends any header."""
+        async with open_test_server(network_config(trusted_proxies=["127.0.0.1"])) as server:
+            answer = await ask(server, "GET", "/v1/network", Host="evil.example", X_Forwarded_Host="localhost")
+            assert answer.code == "host_forbidden"
+
     async def test_a_trusted_proxy_may_have_a_public_name_that_is_listed(self) -> None:
         config = network_config(allowed_origins=["https://chat.example.com"], trusted_proxies=["127.0.0.1"])
         async with open_test_server(config) as server:

@@ -1,48 +1,15 @@
 """The ``MoltnetNode`` file: both generations of policies, whose token is whose, and paths that are always absolute."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
-from bridge.config import AttachmentConfig, WakePolicy, WakeRule
+from bridge.config import WakePolicy, WakeRule
 from moltnet.config.files import ConfigError
 from moltnet.config.secrets import Secret, TokenSource
 from moltnet.config.settings import AuthMode
-from node.config import NodeConfig, load_node_config
-
-TOKEN = "3f9c2b7e5d1a8046b9e7c2d4f1a35608"
-GENERATED = "magt_v1_0123456789012345678901234567890123456789012"
-
-SERVER = "base_url: https://chat.test, network_id: workshop"
-ALPHA = "agent: {id: alpha}, runtime: {kind: command, command: answer}"
-BETA = "agent: {id: beta}, runtime: {kind: command, command: answer}"
-
-
-def write(directory: Path, text: str, *, name: str = "MoltnetNode", mode: int = 0o600) -> Path:
-    path = directory / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(dedent(text))
-    path.chmod(mode)
-    return path
-
-
-def load(directory: Path, text: str, environ: Mapping[str, str] | None = None) -> NodeConfig:
-    return load_node_config(write(directory, text), environ or {}, directory)
-
-
-def one(directory: Path, entry: str, *, server: str = SERVER) -> AttachmentConfig:
-    (attachment,) = load(directory, f"moltnet: {{{server}}}\nattachments:\n  - {{{entry}}}\n").attachments
-    return attachment
-
-
-def problems(directory: Path, text: str, environ: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
-    with pytest.raises(ConfigError) as caught:
-        load(directory, text, environ)
-    return [(problem.path, problem.message) for problem in caught.value.problems]
-
+from node.config import load_node_config
+from tests.node.node_file import ALPHA, BETA, SERVER, TOKEN, load, one, problems, write
 
 OLDER = f"""
 version: moltnet.node.v1
@@ -286,77 +253,6 @@ def test_the_shared_block_is_checked_even_without_attachments(
     tmp_path: Path, server: str, path: str, message: str
 ) -> None:
     assert problems(tmp_path, f"moltnet: {{{server}}}\n") == [(path, message)]
-
-
-@pytest.mark.parametrize("mode", ["bearer", "open"])
-def test_a_mode_with_tokens_needs_one_for_every_attachment(tmp_path: Path, mode: str) -> None:
-    text = f"""
-    moltnet: {{{SERVER}, auth_mode: {mode}}}
-    attachments:
-      - {{{ALPHA}, moltnet: {{token_path: a}}}}
-      - {{{BETA}}}
-    """
-    assert problems(tmp_path, text) == [
-        ("$.attachments[1].moltnet.token", f"is required in mode {mode} (or token_env, or token_path)")
-    ]
-
-
-def test_a_shared_token_of_an_open_network_must_be_declared_static(tmp_path: Path) -> None:
-    ((path, message),) = problems(tmp_path, f"moltnet: {{{SERVER}, auth_mode: open, token_env: T}}", {"T": TOKEN})
-    assert path == "$.moltnet.static_token"
-    assert "token_path" in message
-
-
-@pytest.mark.parametrize(
-    ("source", "environ", "place", "message"),
-    [
-        ("token_env: T", {}, "token_env", "environment variable T is not set or blank"),
-        ("token_env: T", {"T": GENERATED}, "token_env", "is a generated agent token, which proves one agent only"),
-        (f"token: {GENERATED}", {}, "token", "is a generated agent token, which proves one agent only"),
-    ],
-)
-def test_a_static_shared_token_is_looked_at_when_the_file_is_loaded(
-    tmp_path: Path, source: str, environ: dict[str, str], place: str, message: str
-) -> None:
-    text = f"moltnet: {{{SERVER}, auth_mode: open, static_token: true, {source}}}"
-    assert problems(tmp_path, text, environ) == [(f"$.moltnet.{place}", message)]
-
-
-def test_a_static_shared_token_serves_all_attachments(tmp_path: Path) -> None:
-    config = load(
-        tmp_path,
-        f"""
-        moltnet: {{{SERVER}, auth_mode: open, static_token: true, token_env: T}}
-        attachments: [{{{ALPHA}}}, {{{BETA}}}]
-        """,
-        {"T": TOKEN},
-    )
-    assert {each.server.token for each in config.attachments} == {TokenSource(env="T")}
-
-
-@pytest.mark.parametrize(
-    "secret",
-    [
-        f"moltnet: {{{SERVER}, token: {TOKEN}}}",
-        f"moltnet: {{{SERVER}}}\nattachments: [{{{ALPHA}, moltnet: {{token: {TOKEN}}}}}]",
-        f"moltnet: {{{SERVER}}}\nattachments: [{{agent: {{id: a}}, runtime: {{kind: openclaw, token: {TOKEN}}}}}]",
-    ],
-)
-def test_a_file_with_tokens_must_be_private_and_no_link(tmp_path: Path, secret: str) -> None:
-    path = write(tmp_path, secret)
-    load_node_config(path, {}, tmp_path)
-    (tmp_path / "link").symlink_to(path)
-    with pytest.raises(ConfigError, match="must not be a symlink"):
-        load_node_config(tmp_path / "link", {}, tmp_path)
-    path.chmod(0o640)
-    with pytest.raises(ConfigError, match="must not be accessible by group or others") as caught:
-        load_node_config(path, {}, tmp_path)
-    assert TOKEN not in str(caught.value)
-
-
-def test_a_file_without_tokens_may_be_read_by_others(tmp_path: Path) -> None:
-    path = write(tmp_path, f"moltnet: {{{SERVER}, token_env: T}}", mode=0o644)
-    assert load_node_config(path, {}, tmp_path).source == path
 
 
 def test_the_file_is_found_by_argument_variable_and_name(tmp_path: Path) -> None:

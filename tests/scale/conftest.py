@@ -7,11 +7,8 @@ import trio
 
 from moltnet.storage.sql.sqlite import open_sqlite
 from tests.fakes.homes import KINDS, Home, home_of
-from tests.fakes.postgres import postgres_dsn, postgres_server
 from tests.scale.large_network import fill
 from tests.storage.examples import NETWORK
-
-__all__ = ["postgres_dsn", "postgres_server"]
 
 
 @pytest.fixture(scope="package")

@@ -1,3 +1,0 @@
-from tests.fakes.postgres import postgres_dsn, postgres_server
-
-__all__ = ["postgres_dsn", "postgres_server"]
