@@ -14,7 +14,7 @@ export MOLTNET_TEST_RUNTIMES ?= $(CURDIR)/.cache/runtimes
 export MOLTNET_TEST_POSTGRES ?= $(CURDIR)/.cache/postgres
 
 .NOTPARALLEL:
-.PHONY: run test check lint bench fuzz apifuzz e2e runtimes postgres clean help
+.PHONY: run test check lint bench fuzz apifuzz crash soak-node e2e runtimes postgres clean help
 
 run: $(INSTALLED) ## Start a network on http://127.0.0.1:8787 with SQLite and a room "general"
 	@exec env MOLTNET_CONFIG=examples/quickstart/Moltnet $(BIN)/moltnet start
@@ -40,6 +40,14 @@ apifuzz: $(INSTALLED) postgres ## Look for answers of the HTTP API that its Open
 	MOLTNET_API_FUZZ_EXAMPLES=$${MOLTNET_API_FUZZ_EXAMPLES:-100} MOLTNET_API_FUZZ_SEED=$${MOLTNET_API_FUZZ_SEED:-$$$$} \
 		$(BIN)/pytest -m slow -o faulthandler_timeout=0 tests/http/openapi/test_schemathesis.py
 
+crash: $(INSTALLED) postgres ## Kill writers at random moments, ROUNDS times (2000) for each storage, and look for what is lost
+	MOLTNET_CRASH_ROUNDS=$(or $(ROUNDS),2000) $(BIN)/pytest -m slow -s -k any_moment \
+		tests/storage/sql/test_sqlite_crash.py tests/storage/sql/test_postgres_crash.py tests/storage/test_snapshot_crash.py
+
+soak-node: $(INSTALLED) ## Run a node with 200 attachments for ten minutes while programs, connections and the server break
+	MOLTNET_SOAK_ATTACHMENTS=$(or $(ATTACHMENTS),200) MOLTNET_SOAK_SECONDS=$(or $(SECONDS),600) MOLTNET_SOAK_SEED=$(or $(SEED),7) \
+		$(BIN)/pytest -m slow -o faulthandler_timeout=0 --timeout 1800 tests/node/test_many.py
+
 e2e: $(INSTALLED) runtimes ## Run only the end-to-end tests with real agent programs
 	$(BIN)/pytest -m "" tests/e2e
 
@@ -54,7 +62,7 @@ clean: ## Remove what make has installed and what tools have cached; keeps netwo
 	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 # The stamp is as new as the last installation; a changed pyproject.toml installs again.
 $(INSTALLED): pyproject.toml

@@ -68,6 +68,15 @@ class RuntimeKeys:
 
 
 @attrs.frozen
+class BrakeKeys:
+    """The ``brakes`` of an attachment, or in a node file the defaults of all. None: as the outer place says."""
+
+    parallel_turns: int | None = None
+    cooldown_seconds: float | None = None
+    turns_per_hour: int | None = None
+
+
+@attrs.frozen
 class AttachmentKeys(PolicyKeys):
     """One entry of a node file's ``attachments``. Its own policy keys are defaults for its rooms and DMs."""
 
@@ -76,6 +85,7 @@ class AttachmentKeys(PolicyKeys):
     runtime: RuntimeKeys = RuntimeKeys()
     rooms: tuple[RoomKeys, ...] = ()
     dms: DirectKeys = attrs.field(factory=DirectKeys)
+    brakes: BrakeKeys = attrs.field(factory=BrakeKeys)
 
     def holds_secrets(self) -> bool:
         return bool(self.moltnet.token) or bool(self.runtime.token)

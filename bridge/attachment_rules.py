@@ -8,10 +8,12 @@ from pathlib import Path
 import attrs
 
 from bridge.attachment_file import AttachmentKeys, ServerKeys, TokenKeys
+from bridge.brake_rules import brake_settings
 from bridge.runtime_rules import runtime_config
 from bridge.settings import (
     AgentSettings,
     AttachmentConfig,
+    BrakeSettings,
     DirectBinding,
     RoomBinding,
     ServerLink,
@@ -37,6 +39,7 @@ class AttachmentRules:
     directory: Path
     state_path: Path
     defaults: PolicyKeys = attrs.field(factory=PolicyKeys)
+    brakes: BrakeSettings = attrs.field(factory=BrakeSettings)
 
     def check_server(self) -> None:
         """The shared block by itself; what depends on an attachment's token is checked with the attachment."""
@@ -78,6 +81,7 @@ class AttachmentRules:
                 enabled=keys.dms.enabled,
                 wake=keys.dms.checked(self.findings, f"{path}.dms").inheriting(policy).direct_wake(),
             ),
+            brakes=brake_settings(keys.brakes, self.brakes, self.findings, f"{path}.brakes"),
             state_dir=state_dir,
         )
 
@@ -105,6 +109,7 @@ class AttachmentRules:
             network_id=network_id,
             auth_mode=mode,
             token=None if mode is AuthMode.NONE else self.source(token),
+            shares_token=not own,
         )
 
     def source(self, token: TokenKeys) -> TokenSource | None:

@@ -12,6 +12,7 @@ from bridge.attachment_rules import AttachmentRules
 from bridge.settings import (
     AgentSettings,
     AttachmentConfig,
+    BrakeSettings,
     DirectBinding,
     RoomBinding,
     RuntimeConfig,
@@ -30,6 +31,7 @@ __all__ = [
     "AgentSettings",
     "AttachmentConfig",
     "AuthMode",
+    "BrakeSettings",
     "DirectBinding",
     "RoomBinding",
     "RuntimeConfig",

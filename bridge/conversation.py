@@ -1,8 +1,8 @@
 """One ordered mailbox per conversation, and the turns that empty them.
 
 While a turn of a conversation runs, what arrives there waits, and then becomes one turn together. Different
-conversations go on side by side, up to `limits.TURNS_PER_AGENT` of an agent and `limits.TURNS_PER_NODE` of a node. A
-conversation has a task only while it has something to do.
+conversations go on side by side, as far as the brakes let them (`bridge.brakes`). A conversation has a task only while
+it has something to do.
 
 A wake leaves its mailbox in one of two ways: its turn was finished, or it was given up and recorded as a dead letter.
 Both are written to the ledger before the server hears of it.
@@ -17,6 +17,8 @@ import attrs
 import trio
 
 from bridge import limits
+from bridge.activity import Activity, Outcome, PastTurn
+from bridge.brakes import Brakes
 from bridge.dead_letters import DeadLetters
 from bridge.ledger import Ledger
 from bridge.policy import Wake
@@ -43,6 +45,7 @@ class Mailbox:
     """The wakes of one conversation that wait, in order."""
 
     conversation: Conversation
+    activity: Activity
     waiting: deque[Wake] = attrs.field(factory=deque)
 
     def take_batch(self) -> tuple[Wake, ...]:
@@ -72,13 +75,12 @@ class Conversations:
     _ledger: Ledger
     _dead_letters: DeadLetters
     _status: AttachmentStatus
-    _node_slots: trio.CapacityLimiter
+    _brakes: Brakes
     _settle: Callable[[Sequence[Wake]], Awaitable[None]]
     """Tells the server that wakes are done with. Raises nothing."""
     _stop: Callable[[RuntimeMisconfigured], None]
     """Told that no turn can succeed."""
     _mailboxes: dict[str, Mailbox] = attrs.field(factory=dict, init=False)
-    _slots: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(limits.TURNS_PER_AGENT), init=False)
     _pauses: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     """Waits between turns, which end when no turn may start any more."""
     _closing: bool = attrs.field(default=False, init=False)
@@ -103,12 +105,13 @@ class Conversations:
         if self._closing:
             return
         conversation = Conversation.of_target(wake.message.network_id, wake.message.target)
-        self._hold(wake, 1)
         mailbox = self._mailboxes.get(conversation.key)
         if mailbox is None:
-            mailbox = self._mailboxes[conversation.key] = Mailbox(conversation)
+            activity = self._status.activities[conversation.key] = Activity(conversation.key)
+            mailbox = self._mailboxes[conversation.key] = Mailbox(conversation, activity)
             self._nursery.start_soon(self._serve, mailbox, name=f"conversation {conversation.key}")
         mailbox.waiting.append(wake)
+        self._hold(mailbox, wake, 1)
 
     def close(self) -> None:
         """Start no more turns. Those that run go on."""
@@ -129,17 +132,18 @@ class Conversations:
             while again or mailbox.waiting:
                 async with AsyncExitStack() as held:
                     with self._pause() as pause:
-                        await held.enter_async_context(self._slots)
-                        await held.enter_async_context(self._node_slots)
+                        await held.enter_async_context(self._brakes.slot(mailbox.activity))
                     if pause.cancelled_caught:
                         return
-                    # Taken only now, so that what came while we waited for a slot is in it.
-                    again = await self._attempt(mailbox.conversation, again or mailbox.take_batch())
+                    # Taken only now, so that what came while we were held back is in it.
+                    again = await self._attempt(mailbox, again or mailbox.take_batch())
                 if not again:
                     delays = _retry_delays()
                     continue
+                delay_seconds = next(delays)
+                mailbox.activity.retry(delay_seconds)
                 with self._pause() as pause:
-                    await trio.sleep(next(delays))
+                    await trio.sleep(delay_seconds)
                 if pause.cancelled_caught:
                     return
         except RuntimeMisconfigured as error:
@@ -147,26 +151,31 @@ class Conversations:
             self._stop(error)
         finally:
             del self._mailboxes[mailbox.conversation.key]
+            # What was not finished waits at the server now; the status outlives us, and would count it twice.
+            self._status.waiting_wakes -= mailbox.activity.messages
+            del self._status.activities[mailbox.conversation.key]
             self._note_change()
 
-    async def _attempt(self, conversation: Conversation, batch: tuple[Wake, ...]) -> tuple[Wake, ...]:
+    async def _attempt(self, mailbox: Mailbox, batch: tuple[Wake, ...]) -> tuple[Wake, ...]:
         """One turn for `batch`. Returns the wakes that have to be tried again, later."""
-        batch = await self._give_up_spent(conversation, batch, _CUT_TOO_OFTEN)
+        conversation = mailbox.conversation
+        batch = await self._give_up_spent(mailbox, batch, _CUT_TOO_OFTEN)
         if not batch:
             return ()
         event_ids = [wake.event_id for wake in batch]
         repeated = frozenset(event_id for event_id in event_ids if self._ledger.was_begun(event_id))
         turn = await self._make_turn(conversation, batch, repeated)
+        self._brakes.count(conversation.key)
         await self._ledger.start(event_ids)
         try:
-            seconds = await self._run(turn, len(batch))
+            seconds = await self._run(turn, mailbox.activity, len(batch))
         except TurnFailed as failure:
             log.warning(
                 "turn failed", conversation=conversation.key, retryable=failure.retryable, reason=failure.reason
             )
             if failure.retryable:
-                return await self._give_up_spent(conversation, batch, failure.reason)
-            await self._give_up(conversation, batch, failure.reason)
+                return await self._give_up_spent(mailbox, batch, failure.reason)
+            await self._give_up(mailbox, batch, failure.reason)
         except Exception as error:
             # Whose fault it is is not known. If it is the message's, its attempts will be spent one day.
             if isinstance(error, RuntimeMisconfigured):
@@ -177,46 +186,54 @@ class Conversations:
             raise
         else:
             self._status.finished_turns += 1
-            await self._finish(batch)
+            await self._finish(mailbox, batch)
             # Said when it is on disk: from here on it is never done again.
             log.info("turn finished", conversation=conversation.key, wakes=len(batch), seconds=seconds)
         return ()
 
-    async def _run(self, turn: Turn, wakes: int) -> float:
+    async def _run(self, turn: Turn, activity: Activity, wakes: int) -> float:
         """Run one turn; how many seconds it took."""
         log.info("turn started", conversation=turn.conversation.key, wakes=wakes, reason=turn.reason)
         began = trio.current_time()
+        outcome, reason = Outcome.CUT, ""
         self._status.running_turns += 1
+        activity.run()
         try:
             await self._runtime.run_turn(turn)
+            outcome = Outcome.FINISHED
+        except (TurnFailed, RuntimeMisconfigured) as failure:
+            outcome, reason = Outcome.FAILED, failure.reason
+            raise
         finally:
             self._status.running_turns -= 1
-        return round(trio.current_time() - began, 1)
+            ended_at = trio.current_time()
+            seconds = round(ended_at - began, 1)
+            self._status.past_turns.append(PastTurn(turn.conversation.key, wakes, ended_at, seconds, outcome, reason))
+        return seconds
 
-    async def _give_up_spent(
-        self, conversation: Conversation, batch: tuple[Wake, ...], reason: str
-    ) -> tuple[Wake, ...]:
+    async def _give_up_spent(self, mailbox: Mailbox, batch: tuple[Wake, ...], reason: str) -> tuple[Wake, ...]:
         """Give up the wakes that have no attempt left; returns the others."""
         spent = [wake for wake in batch if self._ledger.attempts(wake.event_id) >= limits.MAX_TURN_ATTEMPTS]
         if spent:
-            await self._give_up(conversation, spent, reason)
+            await self._give_up(mailbox, spent, reason)
         return tuple(wake for wake in batch if wake not in spent)
 
-    async def _give_up(self, conversation: Conversation, wakes: Sequence[Wake], reason: str) -> None:
+    async def _give_up(self, mailbox: Mailbox, wakes: Sequence[Wake], reason: str) -> None:
         attempts = max(self._ledger.attempts(wake.event_id) for wake in wakes)
-        await self._dead_letters.record(conversation, wakes, attempts, reason)
+        await self._dead_letters.record(mailbox.conversation, wakes, attempts, reason)
         self._status.given_up_wakes += len(wakes)
-        await self._finish(wakes)
+        await self._finish(mailbox, wakes)
 
-    async def _finish(self, wakes: Sequence[Wake]) -> None:
+    async def _finish(self, mailbox: Mailbox, wakes: Sequence[Wake]) -> None:
         await self._ledger.finish([wake.event_id for wake in wakes])
         for wake in wakes:
-            self._hold(wake, -1)
+            self._hold(mailbox, wake, -1)
         self._status.cursor = self._ledger.cursor
         self._note_change()
         await self._settle(wakes)
 
-    def _hold(self, wake: Wake, sign: int) -> None:
+    def _hold(self, mailbox: Mailbox, wake: Wake, sign: int) -> None:
+        mailbox.activity.messages += sign
         self._status.waiting_wakes += sign
         self._held_bytes += sign * size_bytes(wake)
 

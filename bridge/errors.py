@@ -8,11 +8,15 @@ from contextlib import contextmanager
 
 
 class ConnectionLost(Exception):
-    """The connection ended or could not be made, in a way that passes: connect again, later."""
+    """The connection ended or could not be made, in a way that passes: connect again, later.
 
-    def __init__(self, reason: str) -> None:
+    ``retry_after_seconds`` is how long the server wants us to wait at least; 0 if it did not say.
+    """
+
+    def __init__(self, reason: str, *, retry_after_seconds: float = 0.0) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
 
 
 class AttachRefused(Exception):

@@ -6,6 +6,8 @@ A few facts, in one small file that is replaced whole:
     kept       the very first wake, if it was the first event: there is no cursor to receive it again by
     finished   wakes that are finished although something before them is not
     started    wakes whose turn was begun and not finished, each with the number of its attempts
+    retaken    wakes that were given up and that an operator wants tried again; only we have them
+    turns      when the turns of the last hour began, for the budgets of their conversations (`bridge.brakes`)
 
 A turn is recorded as started before the runtime is told of it, and as finished before the server is. So whatever dies
 when, the server sends again what was not finished, what is finished is recognised by its event id and not done twice,
@@ -17,7 +19,7 @@ The ledger decides nothing: what to run and what to ACK is the business of `brid
 
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
 from pathlib import Path
@@ -28,6 +30,8 @@ import trio
 
 from bridge import limits
 from bridge.errors import StateInUse
+from bridge.policy import Wake
+from bridge.turn_counts import CountedTurns, TurnCounts
 from moltnet.config.files import create_directories, read_file, write_private
 from moltnet.log import get_logger
 from moltnet.protocol.codec import decode, encode, wire
@@ -52,6 +56,12 @@ class LedgerFile:
     kept: Event | None = None
     finished: tuple[str, ...] = attrs.field(default=(), metadata=wire(always=True))
     started: dict[str, int] = attrs.field(factory=dict, metadata=wire(always=True))
+    retaken: tuple[Wake, ...] = ()
+    turns: tuple[CountedTurns, ...] = ()
+
+
+class TooMuchRetaken(Exception):
+    """See `Ledger.retake`."""
 
 
 class Standing(Enum):
@@ -90,6 +100,10 @@ class Ledger:
     _started: dict[str, int] = attrs.field(factory=dict)
     _finished_before: dict[str, None] = attrs.field(factory=dict)
     """Finished in an earlier process; each becomes an entry when it is delivered again."""
+    retaken: dict[str, Wake] = attrs.field(factory=dict)
+    """Given up before, by event id; as with `kept`, whoever opens the ledger has to see to them."""
+    turns: TurnCounts = attrs.field(factory=TurnCounts)
+    """Saved with everything else: who counts a turn does so before `start`."""
     _entries: list[_Entry] = attrs.field(factory=list, init=False)
     _by_id: dict[str, _Entry] = attrs.field(factory=dict, init=False)
     _place: _Entry | None = attrs.field(default=None, init=False)
@@ -99,6 +113,20 @@ class Ledger:
     # Two threads that replace one file could do so in the wrong order.
     _saving: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
+
+    @classmethod
+    def of_file(cls, file: LedgerFile, save: Save) -> "Ledger":
+        """The ledger as a process finds it that starts now."""
+        return cls(
+            file.owner,
+            save,
+            file.cursor,
+            file.kept,
+            dict(file.started),
+            dict.fromkeys(file.finished),
+            {wake.event_id: wake for wake in file.retaken},
+            TurnCounts.of(file.turns),
+        )
 
     def rewind(self) -> str:
         """A connection begins. Returns the cursor to resume after.
@@ -173,6 +201,27 @@ class Ledger:
             self._started[event_id] = max(0, self.attempts(event_id) - 1)
         self._note_change()
 
+    async def retake(self, wakes: Sequence[Wake]) -> tuple[Wake, ...]:
+        """Record, durably, that these are to be tried again, begun before as they were and with all their attempts.
+
+        Returns those that were not recorded yet. Cancelled, they are recorded.
+
+        Raises:
+            OSError: they are not recorded.
+            TooMuchRetaken: so much is tried again already that no more may be.
+        """
+        new = tuple(wake for wake in wakes if wake.event_id not in self.retaken)
+        together = [*self.retaken.values(), *new]
+        if sum(len(wake.body) + limits.WAKE_HEADER_BYTES for wake in together) > limits.MAX_RETAKEN_BYTES:
+            raise TooMuchRetaken("so much is being tried again that no more may be added now")
+        for wake in new:
+            self.retaken[wake.event_id] = wake
+            self._started[wake.event_id] = 0
+        self._note_change()
+        with trio.CancelScope(shield=True):
+            await self.save()
+        return new
+
     async def finish(self, event_ids: Iterable[str]) -> None:
         """Record, durably, that these wakes are done with. Raises `OSError`.
 
@@ -181,6 +230,7 @@ class Ledger:
         """
         for event_id in event_ids:
             self._started.pop(event_id, None)
+            self.retaken.pop(event_id, None)
             if self.kept is not None and self.kept.id == event_id:
                 self.kept = None
             if (entry := self._by_id.get(event_id)) is not None:
@@ -241,7 +291,22 @@ class Ledger:
             kept=self.kept,
             finished=tuple(finished[-limits.MAX_FINISHED_BEYOND_CURSOR :]),
             started=dict(self._started),
+            retaken=tuple(self.retaken.values()),
+            turns=self.turns.counted(),
         )
+
+
+@asynccontextmanager
+async def hold_state(state_dir: Path, owner: str) -> AsyncIterator[None]:
+    """Lock the state of an attachment against other processes. The directory is created if it is missing.
+
+    Raises `StateInUse`, `OSError`.
+    """
+    lock = await trio.to_thread.run_sync(_lock, state_dir, owner)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 @asynccontextmanager
@@ -256,22 +321,19 @@ async def open_ledger(state_dir: Path, owner: str) -> AsyncIterator[Ledger]:
         OSError: the directory or the file cannot be used.
     """
     path = state_dir / FILE_NAME
-    lock = await trio.to_thread.run_sync(_lock, state_dir, owner)
-    try:
+    async with hold_state(state_dir, owner):
         file = await trio.to_thread.run_sync(_load, path, owner)
 
         async def save(data: bytes) -> None:
             await trio.to_thread.run_sync(write_private, path, data)
 
-        ledger = Ledger(owner, save, file.cursor, file.kept, dict(file.started), dict.fromkeys(file.finished))
+        ledger = Ledger.of_file(file, save)
         try:
             yield ledger
         finally:
             # Cancelled turns are told to the ledger on their way out; losing that costs each an attempt.
             with trio.CancelScope(shield=True):
                 await ledger.save()
-    finally:
-        os.close(lock)
 
 
 def _lock(state_dir: Path, owner: str) -> int:

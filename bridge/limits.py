@@ -61,6 +61,8 @@ RECEIVE_BYTES: Final = 64 * KIB
 # The reference's delays between two tries.
 RECONNECT_BASE_SECONDS: Final = 0.5
 RECONNECT_CAP_SECONDS: Final = 15.0
+# What a server may ask for on top (Retry-After): longer than that, somebody would have restarted the node by then.
+MAX_RETRY_AFTER_SECONDS: Final = 600.0
 # A connection, or an attachment, that lasted longer than the longest delay was healthy: the delays start over. One that
 # is accepted and dropped at once must not be tried twice a second for ever.
 HEALTHY_SECONDS: Final = RECONNECT_CAP_SECONDS
@@ -69,11 +71,34 @@ HEALTHY_SECONDS: Final = RECONNECT_CAP_SECONDS
 REFUSAL_PATIENCE_SECONDS: Final = 30.0
 # A parked attachment looks again this often: a token may have been rotated, a runtime installed.
 PARKED_SECONDS: Final = 300.0
+# The file of a token that was refused is looked at this often: whoever has just written another one is watching.
+TOKEN_LOOK_SECONDS: Final = 2.0
 
-# Turns ----------------------------------------------------------------------------------------------------------------
-# At the same time, in different conversations. Each is a process of some 100 MB and its own model calls.
+# Brakes ---------------------------------------------------------------------------------------------------------------
+# Turns at the same time, in different conversations, if the configuration says nothing else. Each is a process of some
+# 100 MB and its own model calls.
 TURNS_PER_AGENT: Final = 4
 TURNS_PER_NODE: Final = 16
+# The pause between two turns of one conversation. What people send in pieces then becomes one turn; beside the turn of
+# a model nobody notices it; and a loop of programs that answer at once doesn't take a core.
+TURN_COOLDOWN_SECONDS: Final = 1.0
+# Turns that one conversation may have within `BUDGET_SECONDS`. Two a minute is more than people keep up for an hour,
+# and what comes faster shares turns; two agents that answer each other for ever cost no more than this.
+TURNS_PER_HOUR: Final = 120
+BUDGET_SECONDS: Final = 3600.0
+# What a configuration may ask for at most. Beyond the first number a host has no processes left, beyond the others it
+# is no brake, or no agent.
+MAX_PARALLEL_TURNS: Final = 256
+MAX_COOLDOWN_SECONDS: Final = 3600.0
+MAX_TURNS_PER_HOUR: Final = 3600
+# Beginnings of turns that are remembered for the budgets of all conversations of an agent, about 220 KiB of its ledger,
+# which is written for each turn. The conversation unused for longest is forgotten first.
+MAX_COUNTED_TURNS: Final = 20_000
+
+# Turns ----------------------------------------------------------------------------------------------------------------
+# What the status of an agent shows: its last turns, and conversations with something to do.
+PAST_TURNS: Final = 10
+REPORTED_CONVERSATIONS: Final = 50
 # What waits for its turn, over all conversations of an agent. Beyond it the connection is given up until half is done;
 # the server keeps the rest. The count is the window that servers of ours respect anyway.
 MAX_WAITING_WAKES: Final = 256
@@ -111,5 +136,18 @@ MAX_FINISHED_BEYOND_CURSOR: Final = 4096
 # Turns begun and not finished when the node ended; those of a room that the agent has left stay for ever otherwise.
 MAX_STARTED: Final = 1024
 MAX_LEDGER_BYTES: Final = 4 * MIB
-# About ten thousand records; then the file becomes the older of two.
+# Dead letters that are being tried again: a quarter of the file, which is written for each turn.
+MAX_RETAKEN_BYTES: Final = 1 * MIB
+# Some thousand records of usual size; then the file becomes the older of two.
 MAX_DEAD_LETTER_BYTES: Final = 4 * MIB
+
+# The control socket of a node -----------------------------------------------------------------------------------------
+# One request and its answer; a reload reads files, and dead letters of all agents may be tried again.
+CONTROL_SECONDS: Final = 30.0
+# After a request that could not be accepted: descriptors are short then, and a loop would take a core.
+CONTROL_RETRY_SECONDS: Final = 1.0
+# At the same time. Each is a command that somebody typed, or a monitor.
+MAX_CONTROL_REQUESTS: Final = 16
+MAX_CONTROL_REQUEST_BYTES: Final = 64 * KIB
+# The dead letters of a thousand agents, whose files are bounded, would not fit; whoever has so many asks for one agent.
+MAX_CONTROL_ANSWER_BYTES: Final = 64 * MIB

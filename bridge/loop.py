@@ -29,10 +29,11 @@ import trio
 
 from bridge import limits
 from bridge.attachment import Attachment, open_attachment
+from bridge.brakes import Brakes
 from bridge.config import AttachmentConfig, WakePolicy
 from bridge.conversation import Conversations
 from bridge.credential import find_token
-from bridge.dead_letters import DeadLetters
+from bridge.desk import Desk
 from bridge.errors import AttachRefused, ConnectionLost, single_error
 from bridge.ledger import Ledger, Standing, open_ledger
 from bridge.policy import Ignored, Wake, judge
@@ -44,6 +45,7 @@ from bridge.runtimes.runtime import Runtime
 from bridge.status import AttachmentStatus
 from bridge.turns import TurnMaker
 from moltnet.backoff import backoff_delays
+from moltnet.config.secrets import Secret
 from moltnet.log import get_logger
 from moltnet.protocol.attachment import Delivered, Unreadable
 from moltnet.protocol.events import Event, EventType
@@ -61,11 +63,12 @@ async def run_attachment(
     environ: Mapping[str, str],
     node_slots: trio.CapacityLimiter,
     open_runtime: OpenRuntime = open_runtime,
+    desk: Desk | None = None,
 ) -> None:
     """Keep one agent attached until `drain` is set.
 
     Cancelled, running turns are cut as their runtimes define it, and nothing is lost. `node_slots` bounds the turns of
-    all attachments together.
+    all attachments together; `desk` is where an operator has dead letters tried again.
 
     Raises:
         AttachRefused, RuntimeMisconfigured: trying again cannot help before someone changes something.
@@ -75,8 +78,8 @@ async def run_attachment(
     who = {"agent_id": config.agent.id, "network_id": config.server.network_id}
     with structlog.contextvars.bound_contextvars(**who):
         _warn_of_held_wakes(config)
-        owner = f"{config.server.network_id}:{config.agent.id}"
-        async with open_runtime(config) as runtime, open_ledger(config.state_dir, owner) as ledger:
+        desk = Desk(config) if desk is None else desk
+        async with open_runtime(config) as runtime, open_ledger(config.state_dir, desk.owner) as ledger:
             ending = _Ending(status)
             link = _Link(config, environ, ledger, status, RoomCheck(config, environ))
             with single_error():
@@ -86,23 +89,29 @@ async def run_attachment(
                         runtime,
                         TurnMaker(config, environ).make,
                         ledger,
-                        DeadLetters(config.state_dir),
+                        desk.letters,
                         status,
-                        node_slots,
+                        Brakes(config.brakes, node_slots, ledger.turns),
                         link.settle,
                         ending.because,
                     )
                     turns.start_soon(ledger.save_lazily)
                     await _take_up(config, ledger, conversations)
-                    async with trio.open_nursery() as connection:
-                        connection.start_soon(_end_on_drain, drain, ending)
-                        connection.start_soon(_end_on_refusal, link, conversations, ending)
-                        await ending.wait()
-                        conversations.close()
-                        with trio.move_on_after(limits.TURN_DRAIN_SECONDS):
-                            await conversations.wait_idle()
-                        await link.leave()
-                        connection.cancel_scope.cancel(reason="the attachment ends")
+
+                    async def retake(wakes: Sequence[Wake]) -> None:
+                        for wake in await ledger.retake(wakes):
+                            conversations.deliver(wake)
+
+                    with desk.attended(retake):
+                        async with trio.open_nursery() as connection:
+                            connection.start_soon(_end_on_drain, drain, ending)
+                            connection.start_soon(_end_on_refusal, link, conversations, ending)
+                            await ending.wait()
+                            conversations.close()
+                            with trio.move_on_after(limits.TURN_DRAIN_SECONDS):
+                                await conversations.wait_idle()
+                            await link.leave()
+                            connection.cancel_scope.cancel(reason="the attachment ends")
                     turns.cancel_scope.cancel(reason="the attachment ends and the drain is over")
         if ending.error is not None:
             raise ending.error
@@ -168,19 +177,21 @@ class _Link:
         try:
             with self._scope:
                 while not self._leaving:
+                    asked_seconds = 0.0
                     await conversations.wait_room()
                     try:
                         await self._attach(conversations)
                         continue
                     except ConnectionLost as lost:
-                        reason = lost.reason
+                        reason, asked_seconds = lost.reason, lost.retry_after_seconds
                     except AttachRefused as refusal:
                         reason = refusal.reason
                         if refusal.certain or not self._is_patient():
                             raise
                     if self._was_healthy():
                         delays = _reconnect_delays()
-                    delay_seconds = next(delays)
+                    # Never sooner than the server wants, and never as late as a broken one might.
+                    delay_seconds = max(next(delays), min(asked_seconds, limits.MAX_RETRY_AFTER_SECONDS))
                     self._status.backing_off(reason, delay_seconds)
                     await trio.sleep(delay_seconds)
         finally:
@@ -206,7 +217,9 @@ class _Link:
         """One connection, until it is lost, or left because we end or hold too much. Raises its end."""
         self._attached_at = None
         self._status.connecting()
+        self._status.used_token = None
         token = await find_token(self._config, self._environ)
+        self._status.used_token = None if token is None else Secret(token)
         await check_server(self._config, token, self._environ)
         async with open_attachment(self._config, token, self._ledger.rewind(), self._environ) as attachment:
             if self._ledger.is_fresh and attachment.ready.cursor:
@@ -214,6 +227,8 @@ class _Link:
                 await self._ledger.begin(attachment.ready.cursor, None)
             self._attached_at = trio.current_time()
             self._refused_at = None
+            if attachment.ready.agent_token:
+                self._status.used_token = Secret(attachment.ready.agent_token)
             self._status.attached()
             self._attachment = attachment
             try:
@@ -277,7 +292,10 @@ class _Link:
 
 
 async def _take_up(config: AttachmentConfig, ledger: Ledger, conversations: Conversations) -> None:
-    """Go on with the wake that only the ledger has, unless the configuration has changed so that it wakes no more."""
+    """Go on with the wakes that only the ledger has. The very first one may wake no more, with another configuration;
+    an operator's wish stands."""
+    for retaken in ledger.retaken.values():
+        conversations.deliver(retaken)
     if ledger.kept is None:
         return
     wake = _as_wake(config, ledger.kept, ledger.cursor)

@@ -53,7 +53,7 @@ def _refusal(answer: ServerAnswered, token: str | None) -> ConnectionLost | Atta
     if answer.status in _CREDENTIAL_STATUSES:
         return AttachRefused(f"{answer}; the token needs the scope attach (or observe, or pair)")
     if answer.worth_repeating:
-        return ConnectionLost(str(answer))
+        return ConnectionLost(str(answer), retry_after_seconds=answer.retry_after_seconds or 0.0)
     return AttachRefused(str(answer), certain=False)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from bridge.limits import TURN_DEFAULT_SECONDS
+from bridge.limits import TURN_COOLDOWN_SECONDS, TURN_DEFAULT_SECONDS, TURNS_PER_AGENT, TURNS_PER_HOUR
 from moltnet.config.secrets import Secret, TokenSource
 from moltnet.config.settings import AuthMode
 from moltnet.config.wake import WakeRule
@@ -43,12 +43,16 @@ class AgentSettings:
 
 @attrs.frozen
 class ServerLink:
-    """The server of an attachment. ``base_url`` has no slash at its end; mode none has no token."""
+    """The server of an attachment. ``base_url`` has no slash at its end; mode none has no token.
+
+    ``shares_token`` says that the token is that of the whole file and not the attachment's own.
+    """
 
     base_url: str
     network_id: NetworkId
     auth_mode: AuthMode = AuthMode.NONE
     token: TokenSource | None = None
+    shares_token: bool = False
 
 
 @attrs.frozen
@@ -91,6 +95,15 @@ class DirectBinding:
 
 
 @attrs.frozen
+class BrakeSettings:
+    """How much one agent may do. ``turns_per_hour`` and ``cooldown_seconds`` are of each conversation by itself."""
+
+    parallel_turns: int = TURNS_PER_AGENT
+    cooldown_seconds: float = TURN_COOLDOWN_SECONDS
+    turns_per_hour: int = TURNS_PER_HOUR
+
+
+@attrs.frozen
 class AttachmentConfig:
     """One agent at one server with one runtime. ``state_dir`` is its own; nobody has created it yet."""
 
@@ -99,6 +112,7 @@ class AttachmentConfig:
     runtime: RuntimeConfig
     rooms: tuple[RoomBinding, ...] = ()
     dms: DirectBinding = DirectBinding()
+    brakes: BrakeSettings = attrs.field(factory=BrakeSettings)
     state_dir: Path = attrs.field(kw_only=True)
 
 

@@ -3,6 +3,7 @@
 Every change of state is logged here, so that a log tells the story of an attachment in one wording.
 """
 
+from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -10,6 +11,9 @@ import attrs
 import structlog
 import trio
 
+from bridge import limits
+from bridge.activity import Activity, PastTurn
+from moltnet.config.secrets import Secret
 from moltnet.log import get_logger
 
 
@@ -41,6 +45,11 @@ class AttachmentStatus:
     finished_turns: int = attrs.field(default=0, init=False)
     given_up_wakes: int = attrs.field(default=0, init=False)
     cursor: str = attrs.field(default="", init=False)
+    activities: dict[str, Activity] = attrs.field(factory=dict, init=False)
+    """The conversations that have something to do, by their keys."""
+    past_turns: deque[PastTurn] = attrs.field(factory=lambda: deque(maxlen=limits.PAST_TURNS), init=False)
+    used_token: Secret | None = attrs.field(default=None, init=False, repr=False)
+    """The token of the present or the last connection; none if none could be had."""
     _told: str = attrs.field(default="", init=False)
     """The trouble that is in the log since the attachment last worked: once is enough."""
     _log: structlog.stdlib.BoundLogger = attrs.field(init=False)
@@ -67,7 +76,7 @@ class AttachmentStatus:
         tell(
             "parked, someone has to change something",
             reason=reason,
-            then=f"looked at again in {delay_seconds / 60:g} min; restart the node to try now",
+            then=f"looked at again in {delay_seconds / 60:g} min; moltnet node reload tries now",
         )
 
     def taken(self, reason: str, delay_seconds: float) -> None:

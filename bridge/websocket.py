@@ -4,6 +4,7 @@ Errors of sockets, TLS and trio-websocket are translated here; above are only `C
 What is said over it is `bridge.attachment`'s business.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, cast
@@ -174,7 +175,13 @@ def _refusal(server: ServerAddress, rejected: ConnectionRejected, token: str | N
     _, reason, _ = error_envelope(rejected.body or b"")
     text = f"{server} answered the upgrade with {status}" + (f": {reason}" if reason else "")
     if status in _PASSING_STATUSES:
-        return ConnectionLost(text)
+        return ConnectionLost(text, retry_after_seconds=_retry_after_seconds(rejected))
     if status == 401:
         text = f"{text}; {rejected_token_advice(token)}"
     return AttachRefused(text, certain=status in _CREDENTIAL_STATUSES)
+
+
+def _retry_after_seconds(rejected: ConnectionRejected) -> float:
+    fields = {name.lower(): value for name, value in rejected.headers or ()}
+    text = bytes(fields.get(b"retry-after", b"")).decode("latin-1").strip()
+    return float(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0.0

@@ -271,6 +271,25 @@ async def test_a_runtime_that_cannot_work_stops_the_attachment_and_costs_no_atte
     assert disk.ledger().attempts(created(message("msg_2")).id) == 0
 
 
+async def test_what_is_left_to_the_server_does_not_count_as_waiting_any_more(disk: Disk, tmp_path: Path) -> None:
+    """An agent that was parked often enough never attached again."""
+
+    async def break_down(_turn: Turn) -> None:
+        raise RuntimeMisconfigured("no such program")
+
+    async with open_bench(FakeRuntime(break_down), disk, tmp_path) as bench:
+        bench.deliver(message("msg_1"), message("msg_2"), message("msg_3", room="other"))
+        await bench.conversations.wait_idle()
+        assert len(bench.stops) >= 1
+        assert bench.status.waiting_wakes == 0
+        assert not bench.conversations.is_full
+    async with open_bench(FakeRuntime(never_end), disk, tmp_path) as bench:
+        bench.deliver(message("msg_1"))
+        await wait_all_tasks_blocked()
+        assert bench.status.waiting_wakes == 1
+    assert bench.status.waiting_wakes == 0
+
+
 async def test_after_close_running_turns_end_and_waiting_ones_stay(
     disk: Disk, tmp_path: Path, autojump_clock: MockClock
 ) -> None:

@@ -11,6 +11,7 @@ import attrs
 import pytest
 import trio
 
+from bridge.brakes import Brakes
 from bridge.conversation import Conversations
 from bridge.dead_letters import DeadLetters
 from bridge.ledger import Ledger, Standing
@@ -20,6 +21,7 @@ from bridge.runtimes.runtime import Conversation, Turn
 from bridge.status import AttachmentStatus
 from moltnet.protocol.messages import Message
 from tests.fakes.disk import Disk
+from tests.fakes.mailboxes import UNBRAKED
 from tests.fakes.messages import created, message
 
 MESSAGES = (message("msg_1"), message("msg_2"), message("msg_3", room="other"), message("msg_4"))
@@ -105,7 +107,7 @@ async def process(
             ledger,
             DeadLetters(directory),
             status,
-            trio.CapacityLimiter(2),
+            Brakes(UNBRAKED, trio.CapacityLimiter(2), ledger.turns),
             server.settle,
             lambda error: pytest.fail(str(error)),
         )

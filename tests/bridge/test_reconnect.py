@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from bridge import limits
+from bridge.attachment import open_attachment
 from bridge.config import AttachmentConfig
 from bridge.errors import AttachRefused, ConnectionLost
 from bridge.preflight import check_server
@@ -48,6 +49,39 @@ async def test_it_attaches_again_after_every_kind_of_loss(
         await server.wait_acked(wake)
         assert life.status.state is AttachmentState.ATTACHED
         assert life.status.last_error != ""
+
+
+async def test_a_server_that_is_too_busy_is_left_alone_for_as_long_as_it_asks(
+    server: AttachServer, config: AttachmentConfig
+) -> None:
+    server.scripts.append(attach_server.reject(429, retry_after="1"))
+    async with living(config) as life:
+        await life.status.wait_backed_off(1)
+        refused_at = trio.current_time()
+        await server.wait_attached()
+        assert trio.current_time() - refused_at > 0.9  # alone, it would have waited for 0.05 s at the most
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("7", 7.0), ("", 0.0), ("soon", 0.0), ("-5", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.0)]
+)
+async def test_how_long_a_busy_server_wants_us_to_wait(
+    told: str, seconds: float, server: AttachServer, config: AttachmentConfig
+) -> None:
+    server.scripts.append(attach_server.reject(429, retry_after=told))
+    with pytest.raises(ConnectionLost) as lost:
+        async with open_attachment(config, None, "", {}):
+            pass
+    assert lost.value.retry_after_seconds == seconds
+
+
+async def test_nobody_is_waited_for_as_long_as_a_broken_server_asks(
+    server: AttachServer, config: AttachmentConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_RETRY_AFTER_SECONDS", 0.05)
+    server.scripts.append(attach_server.reject(429, retry_after="999999999"))
+    async with living(config):
+        await server.wait_attached()
 
 
 async def test_a_server_that_is_not_up_yet_is_waited_for(config: AttachmentConfig) -> None:

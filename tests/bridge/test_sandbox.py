@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.sandbox import runtime_environment
+from bridge.sandbox import mask_values, runtime_environment, secrets_in
 
 SECRETS = {
     "MOLTNET_TOKEN": "of another attachment",
@@ -71,3 +71,14 @@ def test_the_directory_of_the_running_python_is_the_default_place_of_moltnet() -
     programs = Path(sys.executable).parent
     path = runtime_environment({"PATH": "/usr/bin"}, given={})["PATH"].split(":")
     assert (str(programs) in path) == (programs / "moltnet").exists()
+
+
+def test_secrets_are_known_by_the_names_of_their_variables() -> None:
+    environment = {
+        "MOLTNET_TOKEN": "t" * 8,
+        "OPENAI_API_KEY": "k" * 20,
+        "KEYBOARD": "qwertyuiop",
+        "SHORT_KEY": "1234567",
+    }
+    assert secrets_in(environment) == ("k" * 20, "t" * 8)
+    assert mask_values(f"{'t' * 8} and {'k' * 20}, 1234567", secrets_in(environment)) == "*** and ***, 1234567"

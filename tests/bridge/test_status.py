@@ -31,7 +31,7 @@ def test_a_status_says_what_an_attachment_does_since_when_and_until_when(expecte
     status.parked("invalid token", 300.0)
     assert (status.state, status.retry_at, status.last_error) == (AttachmentState.PARKED, 412.5, "invalid token")
     fields = vars(expected_errors.take("parked, someone has to change something"))["fields"]
-    assert fields["then"] == "looked at again in 5 min; restart the node to try now"
+    assert fields["then"] == "looked at again in 5 min; moltnet node reload tries now"
 
 
 def levels(caplog: pytest.LogCaptureFixture) -> list[str]:

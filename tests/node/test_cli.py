@@ -54,11 +54,11 @@ def test_a_bridge_without_a_command_says_which_one_in_a_line(group: str, capsys:
     assert (out, err) == ("", wanted)
 
 
-@pytest.mark.parametrize(("group", "command"), [("node", "start"), ("bridge", "run")])
-@pytest.mark.parametrize("word", ["stop", "status", "strat"])
+@pytest.mark.parametrize(("group", "commands"), [("node", "start, status, reload, dead-letters"), ("bridge", "run")])
+@pytest.mark.parametrize("word", ["stop", "halt", "strat"])
 def test_a_word_that_is_neither_file_nor_command_is_said_to_be_neither(
     group: str,
-    command: str,
+    commands: str,
     word: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -66,7 +66,7 @@ def test_a_word_that_is_neither_file_nor_command_is_said_to_be_neither(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([group, word]) == 2
-    wanted = f"no such file and no such command: {word} (commands: {command}); see: moltnet {group} --help"
+    wanted = f"no such file and no such command: {word} (commands: {commands}); see: moltnet {group} --help"
     assert capsys.readouterr().err == f"moltnet: {wanted}\n"
     (tmp_path / word).write_text("{}")
     assert main([group, word]) == 2

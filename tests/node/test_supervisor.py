@@ -1,7 +1,6 @@
 """A node: each attachment on its own, whatever happens to the others."""
 
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
@@ -17,60 +16,15 @@ from bridge.config import AttachmentConfig, RoomBinding
 from bridge.errors import AttachRefused, ConnectionLost, Incompatible, StateInUse
 from bridge.loop import run_attachment
 from bridge.runtimes.runtime import RuntimeMisconfigured, Turn
-from bridge.status import AttachmentState, AttachmentStatus
-from moltnet.protocol.ids import AgentId, RoomId
+from bridge.status import AttachmentState
+from moltnet.protocol.ids import RoomId
 from node.config import NodeConfig
 from node.supervisor import Node, run_node
 from tests.expected_errors import ExpectedErrors
 from tests.fakes.attach_server import open_attach_server
-from tests.fakes.attachments import attachment_config
 from tests.fakes.messages import created, message, sender
+from tests.fakes.nodes import Children, node_config
 from tests.fakes.runtime import FakeRuntime
-
-
-@attrs.define(eq=False)
-class Children:
-    """In the place of `run_attachment`. Each start of an agent takes the next of its `ends`; without one it runs until
-    the drain. An end is what the child raises after that many seconds."""
-
-    ends: dict[str, deque[tuple[float, Exception]]] = attrs.field(factory=dict)
-    starts: dict[str, list[float]] = attrs.field(factory=dict)
-    running: set[str] = attrs.field(factory=set)
-
-    def fail(self, agent_id: str, error: Exception, after_seconds: float = 0.0, times: int = 1) -> None:
-        self.ends.setdefault(agent_id, deque()).extend([(after_seconds, error)] * times)
-
-    async def run(
-        self,
-        config: AttachmentConfig,
-        *,
-        drain: trio.Event,
-        status: AttachmentStatus,
-        environ: Mapping[str, str],
-        node_slots: trio.CapacityLimiter,
-    ) -> None:
-        agent_id = config.agent.id
-        self.starts.setdefault(agent_id, []).append(trio.current_time())
-        ends = self.ends.get(agent_id)
-        self.running.add(agent_id)
-        try:
-            if ends:
-                after_seconds, error = ends.popleft()
-                await trio.sleep(after_seconds)
-                raise type(error)(*error.args)
-            status.attached()
-            await drain.wait()
-        finally:
-            self.running.remove(agent_id)
-
-
-def node_config(directory: Path, *agent_ids: str) -> NodeConfig:
-    attachments = []
-    for agent_id in agent_ids:
-        (directory / agent_id).mkdir()
-        config = attachment_config(directory / agent_id)
-        attachments.append(attrs.evolve(config, agent=attrs.evolve(config.agent, id=AgentId(agent_id))))
-    return NodeConfig(tuple(attachments), directory / "MoltnetNode", directory / "state")
 
 
 @asynccontextmanager
@@ -190,38 +144,6 @@ async def test_a_node_without_attachments_says_so_and_idles_until_the_drain(
             await trio.sleep(2000)
     assert idling.cancelled_caught
     assert f"no attachments in {tmp_path / 'MoltnetNode'}, nothing to do" in caplog.text
-
-
-async def test_one_child_is_stopped_and_the_others_go_on(tmp_path: Path) -> None:
-    children = Children()
-    async with running(node_config(tmp_path, "alpha", "beta"), children) as (node, _):
-        node.stop("alpha", "removed from the configuration")
-        await wait_all_tasks_blocked()
-        assert children.running == {"beta"}
-        assert node.statuses["alpha"].state is AttachmentState.STOPPED
-
-
-async def test_a_child_that_fails_while_it_is_stopped_harms_nobody(
-    tmp_path: Path, expected_errors: ExpectedErrors
-) -> None:
-    class Clumsy(Children):
-        async def run(self, config: AttachmentConfig, **given: object) -> None:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(trio.sleep_forever)
-                try:
-                    await trio.sleep_forever()
-                finally:
-                    if config.agent.id == "alpha":
-                        raise OSError("while stopping")
-
-    children = Clumsy()
-    async with running(node_config(tmp_path, "alpha", "beta"), children) as (node, _):
-        node.stop("alpha", "removed")
-        await wait_all_tasks_blocked()
-        assert node.statuses["alpha"].state is AttachmentState.STOPPED
-        assert node.statuses["beta"].state is not AttachmentState.STOPPED
-        node.stop("beta", "the test ends")
-    expected_errors.take("failed while it was stopped")
 
 
 async def test_an_agent_that_crashes_never_touches_one_that_talks(

@@ -128,3 +128,12 @@ async def test_turns_of_different_conversations_run_at_the_same_time(watch: Proc
         for name in ("a", "b"):
             conversation = Conversation("net", TargetKind.ROOM, name)
             nursery.start_soon(runtime.run_turn, Turn(conversation, "hello", watch.environment))
+
+
+async def test_a_program_that_prints_its_token_does_not_print_it_into_our_logs(
+    watch: ProcessWatch, tmp_path: Path
+) -> None:
+    secret = "3f9c2b7e5d1a8046"
+    given = Turn(ROOM, "hello", {**watch.environment, "MOLTNET_TOKEN": secret})
+    with pytest.raises(TurnFailed, match=r"^exit code 1: error: \*\*\* is refused$"):
+        await run('echo "error: $MOLTNET_TOKEN is refused" >&2; exit 1', tmp_path, given)
