@@ -15,6 +15,9 @@ from tests.fakes.postgres import postgres_database, postgres_dsn, postgres_serve
 __all__ = ["postgres_database", "postgres_dsn", "postgres_server"]
 
 _SEARCH = (hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate)
+# Promises of stores are tests too, and several directories use them.
+pytest.register_assert_rewrite("tests.contracts")
+
 # No deadline: on a busy machine it would fail a test for being slow. In CI a run repeats exactly. A failing example is
 # made smaller on request only: with servers and disks behind it that takes five minutes in which nothing seems to move.
 hypothesis.settings.register_profile(

@@ -11,8 +11,6 @@ from moltnet.storage.factory import AVAILABLE_KINDS, POSTGRES, open_store
 from moltnet.storage.store import Store
 from tests.storage.examples import NETWORK
 
-pytest.register_assert_rewrite("tests.contracts")
-
 
 @pytest.fixture(params=AVAILABLE_KINDS)
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> AbstractAsyncContextManager[Store]:
