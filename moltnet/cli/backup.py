@@ -59,6 +59,6 @@ def _write(file: Path, selection: Selection, done: str, *, overwrite: bool, as_j
         async with open_source(config, selection) as source:
             return await write_backup(source, file, progress, overwrite=overwrite)
 
-    written = transfer("writing", run)
+    written = transfer("writing", file, run)
     more = {"size_bytes": written.size_bytes, "sha256": written.sha256}
     show_result(file, done, written.header, more, as_json=as_json)

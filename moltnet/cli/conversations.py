@@ -47,7 +47,7 @@ def conversations(flags: CallerFlags, as_json: bool) -> None:
         print_json(found)
         return
     rows = [(f"room:{room.id}", room.name, _room_remark(room)) for room in found.rooms]
-    rows += [(f"dm:{dm.id}", ", ".join(dm.participant_ids), f"{dm.message_count} messages") for dm in found.dms]
+    rows += [(f"dm:{dm.id}", ", ".join(dm.participant_ids), _counted(dm.message_count)) for dm in found.dms]
     print_lines(columns(rows))
     if not rows:
         print_note("no conversations; moltnet connect … --rooms ROOM attaches one")
@@ -91,6 +91,10 @@ async def _all_pages(ask: Callable[[PageRequest], Awaitable[tuple[tuple[T, ...],
             break
         after = page.next_after
     return found
+
+
+def _counted(messages: int) -> str:
+    return f"{messages} message" if messages == 1 else f"{messages} messages"
 
 
 def _room_remark(room: Room) -> str:

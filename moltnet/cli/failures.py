@@ -35,11 +35,11 @@ _BY_STATUS: Final[Mapping[int, ExitCode]] = {
 }
 
 _NEXT_STEP: Final[Mapping[str, str]] = {
-    ErrorCode.UNAUTHORIZED: "give the agent its token: moltnet connect … --token-env NAME or --token-path FILE",
-    ErrorCode.INVALID_TOKEN: "the token was revoked or is another network's; ask the operator for a new one",
+    ErrorCode.UNAUTHORIZED: "say where the token is: --token-env NAME or a file; for an agent, moltnet connect does",
+    ErrorCode.INVALID_TOKEN: "the operator can give a new one (moltnet admin agent reset-token, or the network's file)",
     ErrorCode.MISSING_SCOPE: "ask the operator for a token with that scope",
     ErrorCode.AGENT_NOT_REGISTERED: "claim the id first: moltnet register-agent",
-    ErrorCode.AGENT_OWNED_BY_OTHER: "choose another id, or use the token that claimed this one",
+    ErrorCode.AGENT_OWNED_BY_OTHER: "choose another id, or use its token (lost? moltnet admin agent reset-token)",
     ErrorCode.AGENT_RESERVED: "or ask the operator for it",
     ErrorCode.CREDENTIAL_CHANGED: "look who it was, then try again",
     ErrorCode.UNKNOWN_ROOM: "moltnet conversations lists yours",

@@ -45,5 +45,5 @@ def _read(file: Path, content: Content, done: str, *, as_json: bool) -> None:
     async def run(progress: Progress) -> Header:
         return await restore_backup(file, open_target(config), config.network.id, progress, content)
 
-    header = transfer("restoring", run)
+    header = transfer("restoring", file, run)
     show_result(file, done, header, {}, as_json=as_json)

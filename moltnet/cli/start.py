@@ -106,7 +106,7 @@ def welcome(config: MoltnetConfig, urls: Sequence[str]) -> str:
         f"  {config.network.name} ({config.network.id}) is running.",
         "",
         f"  API       {url}/v1/network",
-        *([f"  Console   {url}/console/"] if _console_opens(config) else []),
+        f"  Console   {url}/console/",
         "",
     ]
     if config.auth.mode is AuthMode.NONE and config.server.human_ingress and config.rooms:
@@ -131,11 +131,6 @@ def welcome(config: MoltnetConfig, urls: Sequence[str]) -> str:
         ]
     lines += ["", "  Ctrl-C stops it.", ""]
     return "\n".join(lines)
-
-
-def _console_opens(config: MoltnetConfig) -> bool:
-    """Whether somebody without a token sees anything in the console: it has no sign-in yet."""
-    return config.auth.mode is AuthMode.NONE or config.auth.public_read
 
 
 def _own_name() -> str:

@@ -45,8 +45,8 @@ def server_config() -> MoltnetConfig:
     return config
 
 
-def transfer(title: str, run: Callable[[backup_format.Progress], Awaitable[T]]) -> T:
-    """Run a transfer, with a bar on stderr if that is a terminal. Raises `CommandFailed`."""
+def transfer(title: str, path: Path, run: Callable[[backup_format.Progress], Awaitable[T]]) -> T:
+    """Run a transfer from or to a file, with a bar on stderr if that is a terminal. Raises `CommandFailed`."""
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task(title, total=None)
@@ -57,7 +57,8 @@ def transfer(title: str, run: Callable[[backup_format.Progress], Awaitable[T]]) 
         try:
             return trio.run(run, show)
         except StorageError as error:
-            raise CommandFailed(_exit_code(error), str(error)) from error
+            about_file = isinstance(error, BackupDamaged | WrongNetwork)
+            raise CommandFailed(_exit_code(error), f"{path}: {error}" if about_file else str(error)) from error
         except FileExistsError as error:
             raise CommandFailed(
                 ExitCode.CONFLICT, f"{error.filename} exists already; choose another name, or add --overwrite"

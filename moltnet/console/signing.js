@@ -5,7 +5,11 @@ import { byId } from "./elements.js";
 
 const FAILED = "sign_in";
 const NOT_GOOD = "That token is not good on this network.";
-const WHY = { failed: NOT_GOOD, by_hand: "A link on another site can't sign you in. Enter the token here." };
+const WHY = {
+  failed: NOT_GOOD,
+  by_hand: "A link on another site can't sign you in. Enter the token here.",
+  origin: "This address is none of the network's allowed_origins: nobody can sign in here.",
+};
 
 /** Shows who is signed in, and asks for a token. `onChange` comes after every sign-in and sign-out. */
 export class Signing {

@@ -77,6 +77,9 @@ async def sign_in_by_link(app: App, page: str) -> Response | None:
         pass
     elif request.headers.get("Sec-Fetch-Site") == "cross-site":
         query[FAILED] = "by_hand"
+    elif not app.origins.permits(gate.client.origin or None, gate.client.origin):
+        # Whoever is signed in here could change nothing, nor sign out.
+        query[FAILED] = "origin"
     else:
         try:
             session_id = await sessions.sign_in(app.context, gate.presented(token), LIFETIME)

@@ -149,11 +149,16 @@ async def test_conversations_are_the_attached_rooms_of_all_pages_and_the_dms(run
 
 async def test_conversations_for_people_fit_lines(run: Run, workspace: Workspace) -> None:
     read_only = room("general", access={"can_read": True, "can_write": False, "reason": "x"})
-    replies = answer(200, {"rooms": [read_only], "page": PAGE}), answer(200, {"dms": [DM], "page": PAGE})
+    dms = [DM, DM | {"id": "ac", "message_count": 1}]
+    replies = answer(200, {"rooms": [read_only], "page": PAGE}), answer(200, {"dms": dms, "page": PAGE})
     async with open_scripted_server(*replies) as server:
         workspace.write(attachment(server.url))
         ran = await run("conversations", terminal=True)
-    assert ran.stdout == "room:general  General      read-only\ndm:ab         alpha, beta  2 messages\n"
+    assert ran.stdout.splitlines() == [
+        "room:general  General      read-only",
+        "dm:ab         alpha, beta  2 messages",
+        "dm:ac         alpha, beta  1 message",
+    ]
 
 
 async def test_rooms_are_shown_although_dms_are_forbidden(run: Run, workspace: Workspace) -> None:

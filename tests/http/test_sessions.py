@@ -199,9 +199,20 @@ async def test_a_stream_of_a_session_ends_with_it(server: TestServer) -> None:
         assert await source.next_event() is None
 
 
+async def follow_link(client: HttpClient, target: str) -> HttpAnswer:
+    """Under the address that the network's pages have."""
+    return await client.request("GET", target, headers={"Host": "console.test"})
+
+
+async def test_a_link_signs_nobody_in_where_no_page_of_ours_may_be(server: TestServer) -> None:
+    answer = await http_client(server).get(f"/console/?access_token={secret_of('ops')}")
+    assert (answer.status, answer.headers["location"]) == (303, "/console/?sign_in=origin")
+    assert "set-cookie" not in answer.headers
+
+
 async def test_a_link_with_a_token_signs_in_and_forgets_it(server: TestServer) -> None:
     client = http_client(server)
-    answer = await client.get(f"/console/room/general?access_token={secret_of('ops')}&view=x")
+    answer = await follow_link(client, f"/console/room/general?access_token={secret_of('ops')}&view=x")
     assert (answer.status, answer.headers["location"], answer.body) == (303, "/console/room/general?view=x", b"")
     rooms = await client.request("GET", "/v1/rooms", headers=with_cookie(session_of(answer)))
     assert rooms.status == 200
@@ -209,7 +220,7 @@ async def test_a_link_with_a_token_signs_in_and_forgets_it(server: TestServer) -
 
 @pytest.mark.parametrize("path", ["/", "/console", "/console/", "/console/room/general"])
 async def test_a_link_with_a_bad_token_plants_nothing(server: TestServer, path: str) -> None:
-    answer = await http_client(server).get(f"{path}?access_token=junk")
+    answer = await follow_link(http_client(server), f"{path}?access_token=junk")
     page = path if path.startswith("/console/") else "/console/"
     assert (answer.status, answer.headers["location"]) == (303, f"{page}?sign_in=failed")
     assert "set-cookie" not in answer.headers

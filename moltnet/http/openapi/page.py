@@ -146,7 +146,7 @@ def _access(security: list[dict[str, list[str]]]) -> Html:
         return element("p", "For everybody.", class_="access")
     scopes = next(each["bearer"] for each in security if "bearer" in each)
     named = joined(piece for scope in scopes for piece in (" ", element("code", scope)))
-    public = ", or none if the network lets the public" if {} in security else ""
+    public = ", or none if the network lets the public do this" if {} in security else ""
     return element("p", "A token with one of", named, public, ".", class_="access")
 
 

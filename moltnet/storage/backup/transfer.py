@@ -6,7 +6,7 @@ Which kind of store it is makes no difference; ``stores`` opens them.
 from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import attrs
 import trio
@@ -63,7 +63,9 @@ async def restore_backup(
     check = partial(check_backup, path, lambda done, total: None)
     header = await trio.to_thread.run_sync(check)
     if header.content is not content:
-        raise WrongContent(f"{path} holds {_NAMES[header.content]}, not {_NAMES[content]}")
+        raise WrongContent(
+            f"{path} holds {_NAMES[header.content]}, not {_NAMES[content]}: use moltnet {_VERBS[header.content]}"
+        )
     if header.network_id != network_id:
         raise wrong_network(header.network_id, network_id)
     async with target as filled:
@@ -78,4 +80,5 @@ async def restore_backup(
     return header
 
 
-_NAMES: Any = {Content.NETWORK: "a backup of a network", Content.CONVERSATIONS: "an export of conversations"}
+_NAMES: Final = {Content.NETWORK: "a backup of a network", Content.CONVERSATIONS: "an export of conversations"}
+_VERBS: Final = {Content.NETWORK: "restore", Content.CONVERSATIONS: "import"}
