@@ -183,9 +183,11 @@ async def speak(port: int, agents: list[str], tally: Tally, chance: random.Rando
 
 async def kill_children(chance: random.Random) -> None:
     """Kill what runs for turns: keepers, which are our children, and programs, which are theirs."""
+    # A database of the test run is our child too.
+    others = frozenset(children_of(os.getpid()))
     while True:
         await trio.sleep(chance.expovariate(KILLS_PER_SECOND))
-        keepers = children_of(os.getpid())
+        keepers = [child for child in children_of(os.getpid()) if child not in others]
         victims = [*keepers, *(child for keeper in keepers for child in children_of(keeper))]
         if victims:
             with suppress(ProcessLookupError):
