@@ -73,23 +73,30 @@ async def sign_in_by_link(app: App, page: str) -> Response | None:
     gate = Gate(app)
     query = {name: value for name, value in request.args.items() if name not in ("access_token", FAILED)}
     session_id = ""
-    if app.config.auth.mode is AuthMode.NONE or request.method == "HEAD":
-        pass
-    elif request.headers.get("Sec-Fetch-Site") == "cross-site":
-        query[FAILED] = "by_hand"
-    elif not app.origins.permits(gate.client.origin or None, gate.client.origin):
-        # Whoever is signed in here could change nothing, nor sign out.
-        query[FAILED] = "origin"
-    else:
-        try:
-            session_id = await sessions.sign_in(app.context, gate.presented(token), LIFETIME)
-        except Unauthenticated:
-            query[FAILED] = "failed"
+    if app.config.auth.mode is not AuthMode.NONE and request.method != "HEAD":
+        problem = _distrusted(gate)
+        if not problem:
+            try:
+                session_id = await sessions.sign_in(app.context, gate.presented(token), LIFETIME)
+            except Unauthenticated:
+                problem = "failed"
+        if problem:
+            query[FAILED] = problem
     where = f"{quote(page)}?{urlencode(query)}" if query else quote(page)
     answer = Response(b"", 303, {"Location": where, "Cache-Control": "no-store"})
     if session_id:
         plant(answer, gate, session_id)
     return answer
+
+
+def _distrusted(gate: Gate) -> str:
+    """Why a link with a token is not followed, for the page that then asks for the token; empty if it is."""
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return "by_hand"
+    if not gate.app.origins.permits(gate.client.origin or None, gate.client.origin):
+        # Whoever is signed in here could change nothing, nor sign out.
+        return "origin"
+    return ""
 
 
 def plant(answer: Response, gate: Gate, session_id: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from moltnet.cli.validate import ConfigKind, check_file
 from tests.docs.pages import DOCS, ROOT, Page
 from tests.e2e.running import MOLTNET, Server, free_port, human_message, running, wait_texts
-from tests.fakes.codex_home import FAKE_KEY_NAME, find_codex, write_codex_home
+from tests.fakes.codex_home import FAKE_KEY_NAME, find_codex, temporary_directory, write_codex_home
 from tests.fakes.model_server import ModelRequest, Reply, RunShell, Say, open_model_server
 
 pytestmark = pytest.mark.slow
@@ -46,6 +46,7 @@ async def talk(directory: Path, codex_home: Path) -> Sequence[tuple[str, str]]:
     move_to_port(port, directory / "Moltnet", directory / "MoltnetNode")
     server = Server(directory, f"http://127.0.0.1:{port}")
     environment = {"PATH": f"{codex.parent}:{MOLTNET.parent}:{os.environ['PATH']}", "CODEX_HOME": str(codex_home)}
+    environment |= temporary_directory(directory)
     async with open_model_server(scout) as model:
         write_codex_home(codex_home, model.base_url)
         config = codex_home / "config.toml"

@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from tests.e2e.running import Program, Server, running
-from tests.fakes.codex_home import FAKE_KEY_NAME, find_codex, write_codex_home
+from tests.fakes.codex_home import FAKE_KEY_NAME, find_codex, temporary_directory, write_codex_home
 from tests.fakes.model_server import ModelRequest, ModelServer, Reply, RunShell, Say, open_model_server
 
 Answer = Callable[[str], str | None]
@@ -69,7 +69,7 @@ class CodexNode:
             "MoltnetNode",
             directory=self.directory,
             log_path=log_path,
-            environment={FAKE_KEY_NAME: "unused"},
+            environment={FAKE_KEY_NAME: "unused", **temporary_directory(self.directory)},
         ) as program:
             await program.wait_log("attached", started + len(self.agents))
             yield program

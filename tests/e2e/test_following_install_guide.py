@@ -17,7 +17,7 @@ import trio
 
 from bridge.runtimes.codex import DEFAULT_SETTINGS
 from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, POLL_SECONDS, Server, free_port, room_texts, running
-from tests.fakes.codex_home import FAKE_KEY_NAME, find_codex, write_codex_home
+from tests.fakes.codex_home import FAKE_KEY_NAME, find_codex, temporary_directory, write_codex_home
 from tests.fakes.http_client import HttpClient
 from tests.fakes.model_server import ModelRequest, Reply, RunShell, Say, open_model_server
 from tests.skill.documents import FILLED, blocks, filled, front_matter
@@ -180,6 +180,7 @@ async def test_a_real_codex_that_knows_only_the_address_joins_reads_and_posts(se
             "CODEX_HOME": str(home / ".codex"),
             "LANG": "C.UTF-8",
             FAKE_KEY_NAME: "unused",
+            **temporary_directory(tmp_path),
         }
         with trio.fail_after(PATIENCE_SECONDS * 2):
             ran = await trio.run_process(

@@ -24,6 +24,17 @@ def find_codex() -> Path:
     return codex
 
 
+def temporary_directory(directory: Path) -> dict[str, str]:
+    """A `TMPDIR` in `directory`, for the environment of a Codex whose home is beside it.
+
+    Where bubblewrap is installed, Codex runs commands through links in its home, and makes none in a home below the
+    temporary directory, which is where tests have theirs.
+    """
+    temporary = directory / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    return {"TMPDIR": str(temporary)}
+
+
 def write_codex_home(directory: Path, model_base_url: str) -> None:
     """Write `config.toml` into `directory` (made if needed), so that Codex talks to the model at `model_base_url`.
 
