@@ -39,7 +39,9 @@ class _Request:
     @property
     def size_bytes(self) -> int:
         """What it adds to a transaction; of all commands only messages are large."""
-        return len(self.command.body) if isinstance(self.command, AppendMessage) else 0
+        if not isinstance(self.command, AppendMessage):
+            return 0
+        return len(self.command.body) + sum(len(relay.body) for relay in self.command.relays)
 
     def finish(self, result: outcome.Outcome[Any]) -> None:
         self.result = result

@@ -13,8 +13,9 @@ import trio
 from moltnet.journal import Journal, JournalClosed
 from moltnet.log import get_logger
 from moltnet.metrics import RetentionMetrics
-from moltnet.protocol.times import WallClock
+from moltnet.protocol.times import WallClock, format_timestamp
 from moltnet.storage import limits
+from moltnet.storage.approval_commands import SweepApprovals
 from moltnet.storage.commands import Prune
 from moltnet.storage.store import StorageError
 
@@ -52,6 +53,7 @@ async def _prune_regularly(
         while True:
             await trio.sleep(limits.PRUNE_INTERVAL_SECONDS)
             try:
+                await sweep_approvals(journal, retention, clock)
                 await prune_old(journal, retention, clock, metrics)
             except StorageError as error:
                 # It will be as old the next time. Whoever waits for an answer hears more of this storage.
@@ -76,8 +78,26 @@ async def prune_old(journal: Journal, retention: Retention, clock: WallClock, me
         pruned = await journal.commit(step)
         metrics.pruned(pruned.events, pruned.messages)
         events, messages = events + pruned.events, messages + pruned.messages
-        if max(pruned.events, pruned.messages) < step.limit:
+        if not (pruned.events or pruned.messages):
             break
         await trio.sleep(limits.PRUNE_PAUSE_SECONDS)
     if events or messages:
         log.info("old events and messages removed", events=events, messages=messages)
+
+
+async def sweep_approvals(journal: Journal, retention: Retention, clock: WallClock) -> None:
+    """Let approvals expire that nobody decided in time, and forget decided ones when events of that age are forgotten.
+
+    Raises as ``prune_old`` does.
+    """
+    now = clock()
+    step = SweepApprovals(format_timestamp(now), now - retention.events, limits.MAX_PRUNED_ROWS)
+    expired = forgotten = 0
+    while True:
+        swept = await journal.commit(step)
+        expired, forgotten = expired + swept.expired, forgotten + swept.forgotten
+        if max(swept.expired, swept.forgotten) < step.limit:
+            break
+        await trio.sleep(limits.PRUNE_PAUSE_SECONDS)
+    if expired or forgotten:
+        log.info("approvals expired or removed", expired=expired, removed=forgotten)

@@ -30,10 +30,12 @@ _WORDS = {
     "agent": "agents",
     "session": "sessions",
     "pair_network": "pair tokens",
+    "approval": "approvals",
     "thread": "threads",
     "direct": "direct conversations",
     "message": "messages",
     "event": "other events",
+    "relay": "relays",
 }
 
 
@@ -65,6 +67,11 @@ def transfer(title: str, path: Path, run: Callable[[backup_format.Progress], Awa
             ) from error
         except FileNotFoundError as error:
             raise CommandFailed(ExitCode.NOT_FOUND, f"{error.filename}: there is no such file or directory") from error
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            # A write that fails does not say to which file.
+            raise CommandFailed(ExitCode.INTERNAL, f"{path}: {error.strerror or error}") from error
 
 
 def show_result(path: Path, done: str, header: Header, more: dict[str, object], *, as_json: bool) -> None:

@@ -5,11 +5,12 @@ Which changes follow from which commands is decided in ``moltnet.storage.plan``.
 
 import attrs
 
-from moltnet.protocol.ids import AgentId, ArtifactId, DirectId, EventId, NetworkId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, ArtifactId, DirectId, EventId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.messages import Message, Target
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import Timestamp
-from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredRoom, StoredSession
+from moltnet.storage.outbox import OutboxKey, OutboxRow, RelayState
+from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredApproval, StoredRoom, StoredSession
 
 
 @attrs.frozen
@@ -36,10 +37,14 @@ class Changes:
     """What to write. Records are inserted, everything else is inserted or replaced by its id.
 
     A removed room is among ``rooms``; an agent that is removed and registered again in one batch is in both of
-    ``removed_agents`` and ``agents``, in this order. A session is either opened or closed, whichever came last.
+    ``removed_agents`` and ``agents``, in this order, and the approvals that it had go with it. A session is either
+    opened or closed, whichever came last, and so is an approval kept or forgotten.
 
     Events up to ``events_pruned_to`` go, and so do messages, with their artifacts, up to ``messages_pruned_to``, which
     is never greater; before anything is inserted, since an id that went may come again.
+
+    A row of the outbox is added, changed or removed, and added before it is changed. ``relays_retried`` names the
+    pairings of which something waits again that had been given up.
     """
 
     records: list[EventRecord] = attrs.Factory(list)
@@ -53,8 +58,14 @@ class Changes:
     closed_sessions: set[str] = attrs.Factory(set)
     sessions: dict[str, StoredSession] = attrs.Factory(dict)
     pair_networks: dict[str, PairNetwork] = attrs.Factory(dict)
+    approvals: dict[ApprovalId, StoredApproval] = attrs.Factory(dict)
+    forgotten_approvals: set[ApprovalId] = attrs.Factory(set)
     events_pruned_to: int = 0
     messages_pruned_to: int = 0
+    outbox_added: dict[OutboxKey, OutboxRow] = attrs.Factory(dict)
+    outbox_changed: dict[OutboxKey, RelayState] = attrs.Factory(dict)
+    outbox_removed: set[OutboxKey] = attrs.Factory(set)
+    relays_retried: set[str] = attrs.Factory(set)
 
 
 def event_wire(event_id: EventId, kind: str, network_id: NetworkId, at: Timestamp, payload: bytes) -> bytes:

@@ -5,7 +5,6 @@ exception, because the other commands of the same transaction go through. ``molt
 """
 
 from datetime import datetime
-from typing import Generic, TypeVar
 
 import attrs
 
@@ -15,15 +14,10 @@ from moltnet.protocol.ids import AgentId, EventId, NetworkId, RoomId
 from moltnet.protocol.messages import Message
 from moltnet.protocol.rooms import Room
 from moltnet.protocol.times import Timestamp
+from moltnet.storage.approval_commands import ApprovalCommand, ApprovalOutcome
+from moltnet.storage.command import Command as Command  # for whoever uses commands
+from moltnet.storage.outbox import OutboxCommand, OutboxOutcome, Relay
 from moltnet.storage.records import PairNetwork, StoredAgent, StoredSession
-
-Out = TypeVar("Out", covariant=True)
-
-
-class Command(Generic[Out]):
-    """Base of all commands; the parameter is the type of its outcome."""
-
-    __slots__ = ()
 
 
 @attrs.frozen
@@ -68,12 +62,16 @@ MessageOutcome = MessageStored | MessageRepeated | RoomMissing | ThreadElsewhere
 
 @attrs.frozen
 class AppendMessage(Command[MessageOutcome]):
-    """Store a message. ``body`` is its JSON, ``digest`` that of its content, ``addressed`` the FQIDs it mentions."""
+    """Store a message. ``body`` is its JSON, ``digest`` that of its content, ``addressed`` the FQIDs it mentions.
+
+    ``relays`` wait in the outbox from then on.
+    """
 
     message: Message
     body: bytes
     digest: bytes
     addressed: tuple[str, ...] = ()
+    relays: tuple[Relay, ...] = ()
 
 
 @attrs.frozen
@@ -301,7 +299,7 @@ class RecordEvents(Command[EventsRecorded]):
 
 @attrs.frozen
 class Pruned:
-    """How many events and messages went. If it is as many as might go, there may be more."""
+    """How many events and messages went. Where any did, there may be more."""
 
     events: int
     messages: int
@@ -311,8 +309,9 @@ class Pruned:
 class Prune(Command[Pruned]):
     """Forget the oldest events and messages, from the beginning of the log up to the first that is not that old.
 
-    At most ``limit`` of each. The newest event always stays, because the next one is counted from it, and a message
-    stays for as long as its event does. ``messages_before`` is ``None`` if messages are kept for ever.
+    At most ``limit`` of each, and of messages as many as a step can bear with all that hangs on them. The newest event
+    always stays, because the next one is counted from it, and a message stays for as long as its event does.
+    ``messages_before`` is ``None`` if messages are kept for ever.
     """
 
     events_before: datetime
@@ -337,7 +336,9 @@ AnyCommand = (
     | CloseSessions
     | BindPairNetwork
     | RecordEvents
+    | ApprovalCommand
     | Prune
+    | OutboxCommand
 )
 AnyOutcome = (
     MessageOutcome
@@ -356,5 +357,7 @@ AnyOutcome = (
     | SessionsClosed
     | PairNetworkBound
     | EventsRecorded
+    | ApprovalOutcome
     | Pruned
+    | OutboxOutcome
 )

@@ -10,11 +10,11 @@ import attrs
 from moltnet.protocol.codec import encode
 from moltnet.protocol.events import AgentEvent, Event, EventType
 from moltnet.protocol.identity import parse_address
-from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, EventId, MessageId, NetworkId, RoomId
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import Changes, event_wire
 from moltnet.storage.facts import Facts
-from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredRoom, StoredSession
+from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredApproval, StoredRoom, StoredSession
 
 
 @attrs.define(eq=False)
@@ -41,6 +41,7 @@ class Draft:
         if self.facts.agents.pop(agent_id, None) is not None:
             self.changes.agents.pop(agent_id, None)
             self.changes.removed_agents.add(agent_id)
+            self._drop_approvals_of(agent_id)
 
     def keep_session(self, session: StoredSession) -> None:
         self.changes.closed_sessions.discard(session.digest)
@@ -53,13 +54,32 @@ class Draft:
     def keep_pair_network(self, pair: PairNetwork) -> None:
         self.facts.pair_networks[pair.credential_key] = self.changes.pair_networks[pair.credential_key] = pair
 
+    def keep_approval(self, stored: StoredApproval) -> None:
+        self.changes.forgotten_approvals.discard(stored.id)
+        self.facts.approvals[stored.id] = self.changes.approvals[stored.id] = stored
+
+    def forget_approval(self, approval_id: ApprovalId) -> None:
+        self.facts.approvals.pop(approval_id, None)
+        self.changes.approvals.pop(approval_id, None)
+        self.changes.forgotten_approvals.add(approval_id)
+
+    def _drop_approvals_of(self, agent_id: AgentId) -> None:
+        """They go with the agent, so that a later one of that id has none of them."""
+        facts = self.facts
+        for found in (facts.approvals, self.changes.approvals):
+            for approval_id in [id for id, stored in found.items() if stored.approval.agent_id == agent_id]:
+                del found[approval_id]
+        facts.pending_approvals.pop(agent_id, None)
+        facts.due_approvals = [each for each in facts.due_approvals if each.approval.agent_id != agent_id]
+        facts.old_approvals = [each for each in facts.old_approvals if each.approval.agent_id != agent_id]
+
     def fqids(self, members: Iterable[str]) -> tuple[str, ...]:
         return tuple(parse_address(member, self.network_id).fqid for member in members)
 
-    def record_event(self, event: Event) -> None:
+    def record_event(self, event: Event) -> EventRecord:
         """Add an event that is about an agent, or about nobody."""
-        agent = event.agent or AgentEvent("")
-        self._append(
+        agent = event.agent or event.approval or AgentEvent("")
+        return self._append(
             EventRecord(
                 seq=self.facts.newest_seq + 1,
                 id=event.id,

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from moltnet.protocol.ids import AgentId, DirectId, MessageId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, MessageId, RoomId, ThreadId
 from moltnet.protocol.messages import TargetKind
 from moltnet.protocol.rooms import DirectConversation, Thread
+from moltnet.protocol.times import parse_timestamp
+from moltnet.storage.approval_commands import DecideApproval, RequestApproval, SweepApprovals
 from moltnet.storage.commands import (
     AnyCommand,
     AppendMessage,
@@ -30,7 +32,17 @@ from moltnet.storage.commands import (
     RestoreRoom,
     UpdateMembers,
 )
-from moltnet.storage.records import OldEvent, OldMessage, PairNetwork, StoredAgent, StoredMessage, StoredRoom
+from moltnet.storage.outbox import DropRelays, RetryRelays, SettleRelays
+from moltnet.storage.records import (
+    OldEvent,
+    OldMessage,
+    PairNetwork,
+    StoredAgent,
+    StoredApproval,
+    StoredMessage,
+    StoredRoom,
+    microseconds,
+)
 
 
 @attrs.define
@@ -38,8 +50,9 @@ class Needs:
     """The keys that a batch depends on.
 
     Of ``posted_rooms`` only the existence matters: a message must not make a backend load a thousand members. Of each
-    of ``members``, all rooms are needed in which that very text is a member. The last two say how many rows are needed
-    from the beginning of the log.
+    of ``members``, all rooms are needed in which that very text is a member. ``oldest_…`` say how many rows are needed
+    from the beginning of the log. Of approvals, those of ``approvals``, how many of each of ``pending_of`` are pending,
+    and ``swept_approvals`` of those that are due, and of those that are old.
     """
 
     messages: set[MessageId] = attrs.Factory(set)
@@ -50,15 +63,24 @@ class Needs:
     members: set[str] = attrs.Factory(set)
     agents: set[AgentId] = attrs.Factory(set)
     pair_keys: set[str] = attrs.Factory(set)
+    dead_letters: set[tuple[str, MessageId]] = attrs.Factory(set)
     oldest_events: int = 0
     oldest_messages: int = 0
+    approvals: set[ApprovalId] = attrs.Factory(set)
+    pending_of: set[AgentId] = attrs.Factory(set)
+    approvals_due_us: int = 0
+    approvals_old_us: int = 0
+    swept_approvals: int = 0
 
 
 @attrs.define
 class Facts:
     """The rows found for those keys. ``plan`` updates them, so that a later command sees an earlier one's effect.
 
-    ``rooms`` holds removed rooms too; ``posted_rooms`` the ids of live rooms among those of ``Needs.posted_rooms``.
+    ``rooms`` holds removed rooms too; ``posted_rooms`` the ids of live rooms among those of ``Needs.posted_rooms``;
+    ``dead_letters`` the places in the outbox of a pairing's message, usually one.
+    ``due_approvals`` are pending and expire up to ``Needs.approvals_due_us``, ``old_approvals`` were decided before
+    ``Needs.approvals_old_us``; both the oldest first.
     """
 
     newest_seq: int
@@ -69,8 +91,13 @@ class Facts:
     rooms: dict[RoomId, StoredRoom] = attrs.Factory(dict)
     agents: dict[AgentId, StoredAgent] = attrs.Factory(dict)
     pair_networks: dict[str, PairNetwork] = attrs.Factory(dict)
+    dead_letters: dict[tuple[str, MessageId], tuple[int, ...]] = attrs.Factory(dict)
     oldest_events: Sequence[OldEvent] = ()
     oldest_messages: Sequence[OldMessage] = ()
+    approvals: dict[ApprovalId, StoredApproval] = attrs.Factory(dict)
+    pending_approvals: dict[AgentId, int] = attrs.Factory(dict)
+    due_approvals: Sequence[StoredApproval] = ()
+    old_approvals: Sequence[StoredApproval] = ()
 
     def live_room(self, room_id: RoomId) -> StoredRoom | None:
         stored = self.rooms.get(room_id)
@@ -116,6 +143,19 @@ def needs(commands: Iterable[AnyCommand]) -> Needs:
                 found.oldest_events = max(found.oldest_events, limit + 1)
                 if messages_before is not None:
                     found.oldest_messages = max(found.oldest_messages, limit)
-            case RecordEvents() | OpenSession() | CloseSessions():
+            case RequestApproval(approval=approval):
+                found.approvals.add(approval.id)
+                found.agents.add(approval.agent_id)
+                found.pending_of.add(approval.agent_id)
+            case DecideApproval(approval_id=approval_id):
+                found.approvals.add(approval_id)
+            case SweepApprovals(at=at, decided_before=decided_before, limit=limit):
+                found.approvals_due_us = max(found.approvals_due_us, microseconds(parse_timestamp(at)))
+                if decided_before is not None:
+                    found.approvals_old_us = max(found.approvals_old_us, microseconds(decided_before))
+                found.swept_approvals = max(found.swept_approvals, limit)
+            case RetryRelays() | DropRelays():
+                found.dead_letters.update((command.pairing_id, message_id) for message_id in command.message_ids)
+            case RecordEvents() | OpenSession() | CloseSessions() | SettleRelays():
                 pass
     return found

@@ -18,7 +18,8 @@ SQLITE_CACHE_KIB: Final = 8192
 SQLITE_READER_CACHE_KIB: Final = 2048
 # A checkpoint about every 8 MiB of log: each costs a sync of the main file.
 SQLITE_CHECKPOINT_PAGES: Final = 2000
-# A long read (a backup) keeps the log from being merged, so it grows; afterwards its file is cut back to this size.
+# Reads that overlap keep the log from beginning anew: at this size they wait for each other once, and it is emptied. A
+# long read of another program (a backup) can't be made to wait, so it grows; afterwards it is cut back to this size.
 SQLITE_LOG_BYTES: Final = 64 * MIB
 # Reads that run at once, each on its own connection and thread. They are short; two cores serve no more.
 SQLITE_READERS: Final = 4
@@ -32,10 +33,17 @@ SQLITE_CACHED_STATEMENTS: Final = 256
 JSON_BUFFER_BYTES: Final = MIB
 # Below this the server calls itself not ready (design §3.17): the next large messages would fail.
 MIN_FREE_BYTES: Final = 16 * MIB
+# What a storage must take before it is called ready again once it had no room: a message of the largest size. A quota,
+# or a disk that somebody else looks after, does not tell how much is free, and a small write may still find a place.
+WRITE_PROBE_BYTES: Final = MIB
 
 # What one step of pruning removes at most, of events and of messages: writers wait for some 10 ms on SQLite, 3 ms on
 # PostgreSQL. Steps of 2000 took 50 ms.
 MAX_PRUNED_ROWS: Final = 500
+# What goes with the messages of a step: places of large ones are given back piece by piece, and 500 messages of the
+# largest size took SQLite 2.3 s; 500 with 256 artifacts each half a second. So much takes it some 40 ms and 20 ms.
+MAX_PRUNED_BYTES: Final = 8 * MIB
+MAX_PRUNED_ARTIFACTS: Final = 5000
 # Between two steps, for whoever waits for the disk; ten thousand rows a second go all the same.
 PRUNE_PAUSE_SECONDS: Final = 0.05
 # How late something old goes. Nobody waits for it, and nothing is kept for less than an hour.
@@ -61,7 +69,8 @@ POSTGRES_PATIENCE_SECONDS: Final = 10.0
 # A new schema may have to rewrite tables, and other servers wait for the one that does.
 POSTGRES_MIGRATION_SECONDS: Final = 3600.0
 POSTGRES_CLOSE_SECONDS: Final = 2.0
-# Reads that run at once, each on its own connection. With those that write and listen, a server holds at most ten.
+# Reads that run at once, each on its own connection. With those that write, listen and settle things among servers, a
+# server holds at most eleven.
 POSTGRES_READERS: Final = 8
 # A notification that was lost is made up for after this time. The same question finds out whether the connection lives.
 POSTGRES_POLL_SECONDS: Final = 5.0
@@ -70,5 +79,22 @@ POSTGRES_LISTEN_AGAIN_SECONDS: Final = 0.5
 # Of what other servers have committed, this many of the newest events are handed on in memory, as far as they fit into
 # `MAX_REPLAY_BYTES`. Readers take older ones from the database.
 POSTGRES_NEWS_EVENTS: Final = 1024
+# How long a server that is not heard of is taken to be alive. Within it nobody takes over what it does, so it is how
+# long work and seats of one that was killed stay where they are.
+POSTGRES_LEASE_SECONDS: Final = 10.0
+# How often a server says that it is alive: two tries may fail.
+POSTGRES_RENEW_SECONDS: Final = 3.0
+# Before the others may take over, what a server owns has this long to hear that it must end.
+POSTGRES_LEASE_MARGIN_SECONDS: Final = 2.0
+# How often servers tell each other what changed, and try to get what another one has.
+POSTGRES_BEAT_SECONDS: Final = 0.5
+# How long it is remembered that an agent's last attachment ended: every server looks more often, or reads all anew.
+POSTGRES_FREE_SEAT_SECONDS: Final = 300.0
+# Of what a dead server has left, so many agents at once are reported as gone.
+POSTGRES_DEPARTED_SEATS: Final = 200
+# How often buckets that are full again are forgotten.
+POSTGRES_BUCKET_SWEEP_SECONDS: Final = 60.0
+# When a word among servers is given up, if the database does not answer: two of them fit into a lease.
+POSTGRES_SETTLE_SECONDS: Final = 3.0
 # How long it is remembered that a session was closed: longer than any session lives.
 POSTGRES_CLOSED_SESSION_DAYS: Final = 40

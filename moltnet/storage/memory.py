@@ -3,27 +3,43 @@
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import islice, takewhile
 from typing import TypeVar, cast
 
 import attrs
 import trio
 
-from moltnet.protocol.artifacts import message_of_artifact
+from moltnet.protocol.artifacts import artifacts_of, message_of_artifact
+from moltnet.protocol.codec import encode
 from moltnet.protocol.events import EventType
-from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId, event_id_of_message
+from moltnet.protocol.ids import (
+    AgentId,
+    ApprovalId,
+    DirectId,
+    EventId,
+    MessageId,
+    NetworkId,
+    RoomId,
+    ThreadId,
+    event_id_of_message,
+)
 from moltnet.protocol.messages import Target
 from moltnet.protocol.pages import PageRequest
+from moltnet.protocol.relays import DeadLetter
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import Changes
 from moltnet.storage.commands import AnyCommand
-from moltnet.storage.facts import Facts, needs
+from moltnet.storage.facts import Facts, Needs, needs
+from moltnet.storage.outbox import OutboxDepth, OutboxRow
+from moltnet.storage.outbox_memory import MemoryOutbox
+from moltnet.storage.ownership import LocalOwners
 from moltnet.storage.pages import body_page, id_page, replay_page
 from moltnet.storage.plan import Plan, plan
 from moltnet.storage.records import (
     WAKE_REPORTS,
+    ApprovalFilter,
     DirectoryContents,
     EventBounds,
     EventRecord,
@@ -32,6 +48,7 @@ from moltnet.storage.records import (
     OldMessage,
     PairNetwork,
     StoredAgent,
+    StoredApproval,
     StoredMessage,
     StoredPage,
     StoredRoom,
@@ -73,6 +90,9 @@ class MemoryStore:
     _agents: dict[AgentId, StoredAgent] = attrs.field(init=False, factory=dict)
     _sessions: dict[str, StoredSession] = attrs.field(init=False, factory=dict)
     _pair_networks: dict[str, PairNetwork] = attrs.field(init=False, factory=dict)
+    _outbox: MemoryOutbox = attrs.field(init=False, factory=MemoryOutbox)
+    _approvals: dict[ApprovalId, StoredApproval] = attrs.field(init=False, factory=dict)
+    _owners: LocalOwners = attrs.field(init=False, factory=LocalOwners)
 
     async def commit(self, commands: Sequence[AnyCommand]) -> Committed:
         await trio.lowlevel.checkpoint()
@@ -120,6 +140,18 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._wakes.get(agent_id, _Line()).page(page)
 
+    async def approval(self, approval_id: ApprovalId) -> StoredApproval | None:
+        await trio.lowlevel.checkpoint()
+        return self._approvals.get(approval_id)
+
+    async def approval_page(self, wanted: ApprovalFilter, page: PageRequest) -> StoredPage:
+        await trio.lowlevel.checkpoint()
+        line = _Line()
+        for stored in sorted(self._approvals.values(), key=lambda stored: stored.seq):
+            if wanted.wants(stored.approval):
+                line.append(stored.id, encode(stored.approval))
+        return line.page(page)
+
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         await trio.lowlevel.checkpoint()
         return self._threads.get(thread_id)
@@ -139,11 +171,34 @@ class MemoryStore:
         lists = [self._directs_of[each] for each in participants or () if each in self._directs_of]
         return _listed(self._directs, [self._direct_ids] if participants is None else lists, page)
 
+    async def outbox(self, pairing_id: str, after_seq: int, limit: int, conversation: str = "") -> Sequence[OutboxRow]:
+        await trio.lowlevel.checkpoint()
+        return self._outbox.waiting(pairing_id, after_seq, limit, conversation)
+
+    async def dead_letters(self, pairing_id: str, page: PageRequest) -> tuple[Sequence[DeadLetter], bool]:
+        await trio.lowlevel.checkpoint()
+        return self._outbox.dead_letters(pairing_id, page)
+
+    async def outbox_depths(self) -> Sequence[OutboxDepth]:
+        await trio.lowlevel.checkpoint()
+        return self._outbox.depths()
+
     async def check_writable(self) -> None:
         await trio.lowlevel.checkpoint()
 
     async def wait_changed(self) -> None:
         await trio.sleep_forever()
+
+    def owned(self, name: str) -> AbstractAsyncContextManager[None]:
+        return self._owners.owned(name)
+
+    @property
+    def seating(self) -> None:
+        return None
+
+    @property
+    def spending(self) -> None:
+        return None
 
     def decide(self, commands: Sequence[AnyCommand]) -> Plan:
         """What these commands would change. Nothing is changed yet."""
@@ -163,7 +218,11 @@ class MemoryStore:
             message = row.message
             self._messages[message.id] = StoredMessage(event_id_of_message(message.id), row.digest)
             self._histories.setdefault(history_of(message.target), _Line()).append(message.id, row.body)
-            self._places.append(_Place(row.seq, message.id, message.created_at, message.target))
+            self._places.append(
+                _Place(
+                    row.seq, message.id, message.created_at, message.target, len(row.body), len(artifacts_of(message))
+                )
+            )
         for artifact in changes.artifacts:
             for history in artifact_histories_of(artifact.target):
                 self._artifacts.setdefault(history, _Line()).append(artifact.id, artifact.body)
@@ -178,11 +237,17 @@ class MemoryStore:
         self._rooms.update(changes.rooms)
         for agent_id in changes.removed_agents:
             self._agents.pop(agent_id, None)
+            for approval_id in [id for id, each in self._approvals.items() if each.approval.agent_id == agent_id]:
+                del self._approvals[approval_id]
         self._agents.update(changes.agents)
         for digest in changes.closed_sessions:
             self._sessions.pop(digest, None)
         self._sessions.update(changes.sessions)
         self._pair_networks.update(changes.pair_networks)
+        self._outbox.apply(changes)
+        for approval_id in changes.forgotten_approvals:
+            self._approvals.pop(approval_id, None)
+        self._approvals.update(changes.approvals)
 
     def _prune(self, last_event: int, last_message: int) -> None:
         gone = bisect_right(self._log, last_event, key=lambda record: record.seq)
@@ -215,12 +280,31 @@ class MemoryStore:
             rooms=_found(self._rooms, wanted.rooms.union(member_of if wanted.members else ())),
             agents=_found(self._agents, wanted.agents),
             pair_networks=_found(self._pair_networks, wanted.pair_keys),
+            dead_letters=self._outbox.found(wanted.dead_letters),
             oldest_events=[OldEvent(record.seq, record.created_at) for record in self._log[: wanted.oldest_events]],
             oldest_messages=[
-                OldMessage(place.seq, place.id, place.created_at)
+                OldMessage(place.seq, place.id, place.created_at, place.size_bytes, place.artifacts)
                 for place in islice(self._places, wanted.oldest_messages)
             ],
+            approvals=_found(self._approvals, wanted.approvals),
+            pending_approvals=self._pending_approvals(wanted),
+            due_approvals=self._swept(wanted, wanted.approvals_due_us + 1, decided=False),
+            old_approvals=self._swept(wanted, wanted.approvals_old_us, decided=True),
         )
+
+    def _pending_approvals(self, wanted: Needs) -> dict[AgentId, int]:
+        pending = [each.approval.agent_id for each in self._approvals.values() if not each.approval.is_decided]
+        return {agent_id: pending.count(agent_id) for agent_id in wanted.pending_of}
+
+    def _swept(self, wanted: Needs, before_us: int, *, decided: bool) -> Sequence[StoredApproval]:
+        if not wanted.swept_approvals:
+            return ()
+        found = [
+            each
+            for each in self._approvals.values()
+            if each.approval.is_decided is decided and each.moment_us < before_us
+        ]
+        return sorted(found, key=lambda each: (each.moment_us, each.seq))[: wanted.swept_approvals]
 
 
 @attrs.frozen
@@ -231,6 +315,8 @@ class _Place:
     id: MessageId
     created_at: Timestamp
     target: Target
+    size_bytes: int
+    artifacts: int
 
 
 @attrs.define(eq=False)

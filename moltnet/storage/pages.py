@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage.limits import MAX_PAGE_BYTES, MAX_REPLAY_BYTES
+from moltnet.storage.outbox import OutboxRow
 from moltnet.storage.records import EventRecord, StoredPage
 
 Item = TypeVar("Item")
@@ -50,4 +51,16 @@ def replay_page(found: Iterable[EventRecord], limit: int) -> Sequence[EventRecor
         if len(taken) == limit or (taken and size_bytes > MAX_REPLAY_BYTES):
             break
         taken.append(record)
+    return taken
+
+
+def outbox_page(found: Iterable[OutboxRow], limit: int) -> Sequence[OutboxRow]:
+    """The first rows, bounded in the same way."""
+    taken: list[OutboxRow] = []
+    size_bytes = 0
+    for row in found:
+        size_bytes += len(row.body)
+        if len(taken) == limit or (taken and size_bytes > MAX_REPLAY_BYTES):
+            break
+        taken.append(row)
     return taken

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from moltnet.protocol.ids import EventId, NetworkId, new_event_id
+from moltnet.storage.approval_commands import DecideApproval, RequestApproval, SweepApprovals
 from moltnet.storage.changes import Changes
 from moltnet.storage.commands import (
     AnyCommand,
@@ -38,9 +39,12 @@ from moltnet.storage.commands import (
 )
 from moltnet.storage.draft import Draft
 from moltnet.storage.facts import Facts
+from moltnet.storage.outbox import DropRelays, RetryRelays, SettleRelays
 from moltnet.storage.plan_agents import bind_agent, change_credential, register_agent, remove_agent
+from moltnet.storage.plan_approvals import decide_approval, request_approval, sweep_approvals
 from moltnet.storage.plan_credentials import bind_pair_network, close_sessions, open_session
 from moltnet.storage.plan_messages import append_message
+from moltnet.storage.plan_outbox import drop_relays, retry_relays, settle_relays
 from moltnet.storage.plan_pruning import prune
 from moltnet.storage.plan_rooms import (
     create_room,
@@ -110,8 +114,20 @@ def _decide(draft: Draft, command: AnyCommand) -> AnyOutcome:
             for event in events:
                 draft.record_event(event)
             return EventsRecorded()
+        case RequestApproval():
+            return request_approval(draft, command)
+        case DecideApproval():
+            return decide_approval(draft, command)
+        case SweepApprovals():
+            return sweep_approvals(draft, command)
         case Prune():
             return prune(draft, command)
+        case SettleRelays():
+            return settle_relays(draft, command)
+        case RetryRelays():
+            return retry_relays(draft, command)
+        case DropRelays():
+            return drop_relays(draft, command)
 
 
 def _apply(draft: Draft, command: ApplyNetwork) -> Applied:

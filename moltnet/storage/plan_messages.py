@@ -22,6 +22,7 @@ from moltnet.storage.commands import (
     ThreadElsewhere,
 )
 from moltnet.storage.draft import Draft
+from moltnet.storage.plan_outbox import add_relays
 from moltnet.storage.records import StoredMessage
 
 
@@ -66,6 +67,7 @@ def append_message(draft: Draft, command: AppendMessage) -> MessageOutcome:
         ArtifactRow(artifact.id, artifact.target, encode(artifact)) for artifact in artifacts_of(message)
     )
     draft.facts.messages[message.id] = StoredMessage(record.id, command.digest)
+    add_relays(draft, message, record.seq, command.relays)
     return MessageStored(record.id, thread_created=thread_created, dm_created=dm_created)
 
 

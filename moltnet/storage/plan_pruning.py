@@ -9,8 +9,10 @@ from datetime import datetime
 from itertools import takewhile
 
 from moltnet.protocol.times import Timestamp, parse_timestamp
+from moltnet.storage import limits
 from moltnet.storage.commands import Prune, Pruned
 from moltnet.storage.draft import Draft
+from moltnet.storage.records import OldMessage
 
 
 def prune(draft: Draft, command: Prune) -> Pruned:
@@ -32,7 +34,7 @@ def _prune_messages(draft: Draft, command: Prune) -> int:
     # known of the events that follow.
     first_kept = facts.oldest_events[0].seq if facts.oldest_events else draft.changes.events_pruned_to + 1
     within = bisect_left(facts.oldest_messages, first_kept, key=lambda message: message.seq)
-    messages = facts.oldest_messages[: min(within, command.limit)]
+    messages = facts.oldest_messages[: _so_many_fit(facts.oldest_messages[: min(within, command.limit)])]
     gone = _older((message.created_at for message in messages), command.messages_before)
     if gone:
         draft.changes.messages_pruned_to = messages[gone - 1].seq
@@ -40,6 +42,18 @@ def _prune_messages(draft: Draft, command: Prune) -> int:
         for message in messages[:gone]:
             facts.messages.pop(message.id, None)
     return gone
+
+
+def _so_many_fit(messages: Iterable[OldMessage]) -> int:
+    """How many at the beginning go in one step, whatever hangs on them: one at least."""
+    count = size_bytes = artifacts = 0
+    for message in messages:
+        size_bytes += message.size_bytes
+        artifacts += message.artifacts
+        if count and (size_bytes > limits.MAX_PRUNED_BYTES or artifacts > limits.MAX_PRUNED_ARTIFACTS):
+            break
+        count += 1
+    return count
 
 
 def _older(times: Iterable[Timestamp], before: datetime) -> int:

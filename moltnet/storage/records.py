@@ -1,15 +1,17 @@
 """Stored facts: what a backend keeps and hands out. Commands that change them live in ``commands``."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import attrs
 
 from moltnet.protocol.agents import AgentRegistration
+from moltnet.protocol.approvals import Approval
 from moltnet.protocol.events import EventType
-from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.messages import Target, TargetKind
 from moltnet.protocol.rooms import Room
-from moltnet.protocol.times import Timestamp
+from moltnet.protocol.times import Timestamp, parse_timestamp
 
 # Events that tell what became of a wake.
 WAKE_REPORTS: Final = (EventType.AGENT_WAKE_DELIVERED, EventType.AGENT_WAKE_FAILED)
@@ -82,6 +84,45 @@ class PairNetwork:
     network_id: NetworkId
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970, for what a database orders by time: timestamps on the wire have no fixed width."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+@attrs.frozen
+class StoredApproval:
+    """An approval, and the ``seq`` of the event that told of its request, by which approvals are listed."""
+
+    seq: int
+    approval: Approval
+
+    @property
+    def id(self) -> ApprovalId:
+        return self.approval.id
+
+    @property
+    def moment_us(self) -> int:
+        """When it expires, of a pending one; else when it was decided. What can't be read was long ago."""
+        try:
+            return microseconds(parse_timestamp(self.approval.decided_at or self.approval.expires_at))
+        except (ValueError, TypeError):
+            return 0
+
+
+@attrs.frozen
+class ApprovalFilter:
+    """Which approvals are wanted: of these agents (``None``: of all), in this state (empty: in any)."""
+
+    agents: tuple[AgentId, ...] | None = None
+    state: str = ""
+
+    def wants(self, approval: Approval) -> bool:
+        return (self.agents is None or approval.agent_id in self.agents) and self.state in ("", approval.state)
+
+
 @attrs.frozen
 class StoredMessage:
     """What identifies a message: the event it became, and the digest of its content (design §3.7)."""
@@ -100,11 +141,16 @@ class OldEvent:
 
 @attrs.frozen
 class OldMessage:
-    """What decides whether one of the oldest messages goes. ``seq`` is that of its event, which went before."""
+    """What decides whether one of the oldest messages goes. ``seq`` is that of its event, which went before.
+
+    ``size_bytes`` is that of its body, ``artifacts`` how many go with it.
+    """
 
     seq: int
     id: MessageId
     created_at: Timestamp
+    size_bytes: int = 0
+    artifacts: int = 0
 
 
 @attrs.frozen

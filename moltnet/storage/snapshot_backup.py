@@ -23,6 +23,7 @@ from moltnet.storage.backup.format import (
 from moltnet.storage.backup.target import require_empty
 from moltnet.storage.changes import Changes
 from moltnet.storage.files import real_path
+from moltnet.storage.outbox_memory import lines_in_order
 from moltnet.storage.reference_snapshot import is_reference_snapshot
 from moltnet.storage.snapshot import open_json_store, parsed
 from moltnet.storage.snapshot_format import VERSION, SnapshotLines, check_consistent, read_snapshot
@@ -79,7 +80,7 @@ class JsonTarget:
         mine.events_pruned_to = changes.events_pruned_to
         for name in ("records", "messages", "artifacts"):
             getattr(mine, name).extend(getattr(changes, name))
-        for name in ("rooms", "agents", "sessions", "pair_networks", "threads", "directs"):
+        for name in ("rooms", "agents", "sessions", "pair_networks", "approvals", "threads", "directs", "outbox_added"):
             known, new = getattr(mine, name), getattr(changes, name)
             if not known.keys().isdisjoint(new):
                 raise BackupDamaged(f'it is damaged: "{(known.keys() & new.keys()).pop()}" stands in it twice')
@@ -114,7 +115,8 @@ def _open_source(path: Path, network_id: NetworkId, selection: Selection) -> Jso
 
 
 # As `Counts` has them.
-_SECTIONS = ("rooms", "agents", "sessions", "pair_networks", "threads", "directs", "messages", "events")
+_LISTS = ("rooms", "agents", "sessions", "pair_networks", "approvals", "threads", "directs")
+_SECTIONS = (*_LISTS, "messages", "events", "outbox")
 
 
 def _lines(lines: SnapshotLines, selection: Selection) -> Iterator[bytes]:
@@ -125,9 +127,12 @@ def _lines(lines: SnapshotLines, selection: Selection) -> Iterator[bytes]:
         if selection.sessions:
             yield from (line(Kind.SESSION, body) for body in lines.sessions.values())
         yield from (line(Kind.PAIR_NETWORK, body) for body in lines.pair_networks.values())
+        yield from (line(Kind.APPROVAL, body) for body in lines.approvals.values())
     yield from (line(Kind.THREAD, body) for body in lines.threads.values())
     yield from (line(Kind.DIRECT, body) for body in lines.directs.values())
     log = [(seq, Kind.MESSAGE, body) for seq, body in lines.messages.items()]
     if is_whole:
         log += [(seq, Kind.EVENT, body) for seq, body in lines.events.items()]
     yield from (line(kind, body) for _, kind, body in sorted(log))
+    if is_whole:
+        yield from (line(Kind.RELAY, body) for body in lines_in_order(lines.outbox))

@@ -20,7 +20,8 @@ from moltnet.protocol.messages import Message, TargetKind
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import ArtifactRow, Changes, MessageRow, event_wire, message_payload
-from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredRoom, StoredSession
+from moltnet.storage.outbox_memory import KeptRelay, changed_lines, outbox_row
+from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredApproval, StoredRoom, StoredSession
 from moltnet.storage.store import SchemaUnsupported, StorageError, WrongNetwork
 
 FORMAT: Final = "moltnet.network"
@@ -40,10 +41,12 @@ class SnapshotLines:
     agents: Section = attrs.Factory(dict)
     sessions: Section = attrs.Factory(dict)
     pair_networks: Section = attrs.Factory(dict)
+    approvals: Section = attrs.Factory(dict)
     threads: Section = attrs.Factory(dict)
     directs: Section = attrs.Factory(dict)
     messages: Section = attrs.Factory(dict)
     events: Section = attrs.Factory(dict)
+    outbox: Section = attrs.Factory(dict)
     pruned_to: int = 0
 
     def changed(self, changes: Changes) -> "SnapshotLines":
@@ -54,6 +57,7 @@ class SnapshotLines:
             agents={**_without(self.agents, changes.removed_agents), **_encoded(changes.agents)},
             sessions={**_without(self.sessions, changes.closed_sessions), **_encoded(changes.sessions)},
             pair_networks={**self.pair_networks, **_encoded(changes.pair_networks)},
+            approvals=self._approvals(changes),
             threads={**self.threads, **_encoded(changes.threads)},
             directs={**self.directs, **_encoded(changes.directs)},
             messages={
@@ -67,8 +71,20 @@ class SnapshotLines:
                 **_beyond(self.events, changes.events_pruned_to),
                 **{record.seq: event_line(record) for record in changes.records if not _is_of_message(record)},
             },
+            outbox=changed_lines(self.outbox, changes),
             pruned_to=max(self.pruned_to, changes.events_pruned_to),
         )
+
+    def _approvals(self, changes: Changes) -> Section:
+        """They go with their agent; whose one is stands in its line."""
+        kept = _without(self.approvals, changes.forgotten_approvals)
+        if changes.removed_agents:
+            kept = {
+                key: line
+                for key, line in kept.items()
+                if orjson.loads(line)["approval"]["agent_id"] not in changes.removed_agents
+            }
+        return {**kept, **_encoded(changes.approvals)}
 
 
 _SECTIONS: Final = tuple(field.name for field in attrs.fields(SnapshotLines) if field.name != "pruned_to")
@@ -165,6 +181,9 @@ class _Content:
     directs: tuple[DirectConversation, ...]
     messages: tuple[KeptMessage, ...]
     events: tuple[KeptEvent, ...]
+    outbox: tuple[KeptRelay, ...] = ()
+    # Files of versions that had none lack the key.
+    approvals: tuple[StoredApproval, ...] = ()
     # Of messages up to here there is no event any more.
     pruned_to: int = 0
 
@@ -291,6 +310,7 @@ def _changes(content: _Content, document: Mapping[str, Any]) -> Changes:
         agents=_by(content.agents, lambda agent: agent.id),
         sessions=_by(content.sessions, lambda session: session.digest),
         pair_networks=_by(content.pair_networks, lambda pair: pair.credential_key),
+        approvals=_by(content.approvals, lambda stored: stored.id),
         events_pruned_to=content.pruned_to,
     )
     # Clients get the document's own bytes, also of keys that this version does not know.
@@ -310,6 +330,9 @@ def _changes(content: _Content, document: Mapping[str, Any]) -> Changes:
             raise StorageError(f"it is damaged: event {event.seq} has no message")
         changes.records.append(event_record(event, orjson.dumps(raw["event"])))
     changes.records.sort(key=lambda record: record.seq)
+    for kept_relay, raw in zip(content.outbox, document.get("outbox", ()), strict=True):
+        row = outbox_row(kept_relay, raw)
+        changes.outbox_added[row.key] = row
     check_consistent(changes)
     return changes
 

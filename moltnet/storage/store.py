@@ -4,26 +4,33 @@ A store holds no rules of the network and publishes nothing; ``moltnet.journal``
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import attrs
 
-from moltnet.protocol.ids import AgentId, DirectId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
+from moltnet.protocol.relays import DeadLetter
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.storage.commands import AnyCommand, AnyOutcome
+from moltnet.storage.outbox import OutboxDepth, OutboxRow
 from moltnet.storage.plan import Plan
 from moltnet.storage.records import (
+    ApprovalFilter,
     DirectoryContents,
     EventBounds,
     EventRecord,
     History,
     PairNetwork,
     StoredAgent,
+    StoredApproval,
     StoredPage,
     StoredRoom,
     StoredSession,
 )
+from moltnet.storage.seating import Seating
+from moltnet.storage.spending import Spending
 
 
 class StorageError(Exception):
@@ -36,6 +43,10 @@ class StorageFull(StorageError):
 
 class StoreInUse(StorageError):
     """Another server holds this database."""
+
+
+class OwnershipLost(StorageError):
+    """Another server may do by now what this one was doing."""
 
 
 class SchemaUnsupported(StorageError):
@@ -59,7 +70,8 @@ class Committed:
     """One transaction's result: an outcome per command, in order; the events it wrote; rooms and agents it changed.
 
     Events and changes of other servers may come before. ``rooms`` holds those that were removed too. An agent of
-    ``removed_agents`` may be among ``agents`` again.
+    ``removed_agents`` may be among ``agents`` again. For ``relayed`` pairings something new waits, perhaps, or for any
+    of them (``ANY_PAIRING``); of ``retried_relays`` old messages wait again.
     """
 
     outcomes: tuple[AnyOutcome, ...]
@@ -70,6 +82,8 @@ class Committed:
     sessions: tuple[StoredSession, ...] = ()
     closed_sessions: frozenset[str] = frozenset()
     pair_networks: tuple[PairNetwork, ...] = ()
+    relayed: frozenset[str] = frozenset()
+    retried_relays: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, planned: Plan) -> "Committed":
@@ -84,6 +98,8 @@ class Committed:
             tuple(changes.sessions.values()),
             frozenset(changes.closed_sessions),
             tuple(changes.pair_networks.values()),
+            frozenset(pairing_id for pairing_id, _ in changes.outbox_added),
+            frozenset(changes.relays_retried),
         )
 
 
@@ -110,6 +126,27 @@ class Store(Protocol):
         It may return without a reason, but what was committed before it was called does not stay unnoticed. With a
         store for a single server it waits for ever.
         """
+        ...
+
+    def owned(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Wait until ``name`` is nobody else's, among all tasks of all servers on the database; run the block; let go.
+
+        Never do two own it. A server that died lets go of it within ``storage.limits.POSTGRES_LEASE_SECONDS``. One that
+        is cut off from the database for so long is in doubt of what it owns: its blocks are cancelled before another
+        server can have the name, and leaving them raises ``OwnershipLost``. A block may run again then, here too.
+        Trouble with the database while waiting only makes the wait longer. With a store for a single server only tasks
+        of this one wait, and nothing is ever lost. The name is any text without NUL.
+        """
+        ...
+
+    @property
+    def seating(self) -> Seating | None:
+        """Who is attached at which of the servers that share the database; ``None`` if no other server ever can."""
+        ...
+
+    @property
+    def spending(self) -> Spending | None:
+        """What callers have used up of their rates at all servers that share the database; ``None`` as above."""
         ...
 
     async def load_directory(self) -> DirectoryContents:
@@ -150,6 +187,15 @@ class Store(Protocol):
         """
         ...
 
+    async def approval(self, approval_id: ApprovalId) -> StoredApproval | None: ...
+
+    async def approval_page(self, wanted: ApprovalFilter, page: PageRequest) -> StoredPage:
+        """Approvals in the order of their requests, cut as messages are, each as its JSON.
+
+        Raises ``UnknownCursor`` for an approval that is not among those that are wanted.
+        """
+        ...
+
     async def thread(self, thread_id: ThreadId) -> Thread | None: ...
 
     async def threads(self, room_id: RoomId, page: PageRequest) -> tuple[Sequence[Thread], bool]:
@@ -162,6 +208,21 @@ class Store(Protocol):
         self, page: PageRequest, participants: Sequence[str] | None
     ) -> tuple[Sequence[DirectConversation], bool]:
         """Direct conversations by id in which any of ``participants`` takes part (``None``: all)."""
+        ...
+
+    async def outbox(self, pairing_id: str, after_seq: int, limit: int, conversation: str = "") -> Sequence[OutboxRow]:
+        """What waits to be relayed over a pairing after a place, in order, perhaps of one conversation only.
+
+        At most ``limit``, and fewer if they are large; none come only if there are none.
+        """
+        ...
+
+    async def dead_letters(self, pairing_id: str, page: PageRequest) -> tuple[Sequence[DeadLetter], bool]:
+        """Dead letters of a pairing in the order of their messages; whether more follow. Raises ``UnknownCursor``."""
+        ...
+
+    async def outbox_depths(self) -> Sequence[OutboxDepth]:
+        """How much waits and how much was given up, of every pairing of which there is something, by its id."""
         ...
 
     async def check_writable(self) -> None:

@@ -1,6 +1,7 @@
 """`moltnet backup`, `restore`, `export` and `import` as an operator types them."""
 
 import gzip
+import random
 import stat
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from moltnet.storage.sql.sqlite import open_sqlite
 from tests.cli.conftest import Run, Workspace
 from tests.storage.backup.places import everything_in, fill
-from tests.storage.examples import NETWORK
+from tests.storage.examples import NETWORK, post
+from tests.storage.sql.test_sqlite_faults import largest_file
 
 CONFIG = """
 network: {id: net_a}
@@ -53,8 +55,8 @@ async def test_a_network_is_backed_up_beside_its_server_and_restored(
 async def test_people_get_a_line(run: Run, database: Path) -> None:
     ran = await run("backup", "lab.backup", terminal=True)
     assert ran.stdout == (
-        "backed up into lab.backup: network net_a, 2 rooms, 1 agent, 1 pair token, 1 thread, "
-        "1 direct conversation, 6 messages, 2 other events\n"
+        "backed up into lab.backup: network net_a, 2 rooms, 1 agent, 1 pair token, 2 approvals, 1 thread, "
+        "1 direct conversation, 8 messages, 5 other events, 3 relays\n"
     )
 
 
@@ -64,7 +66,7 @@ async def test_conversations_are_exported_and_begin_a_network(
     assert (await run("export", "talk.jsonl")).exit_code == 0
     lines = [orjson.loads(line) for line in (database.parent / "talk.jsonl").read_bytes().splitlines()]
     texts = [line["message"]["parts"][0].get("text") for line in lines if line["kind"] == "message"]
-    assert texts.count("hello") == 4
+    assert texts.count("hello") == 6
     monkeypatch.setenv("MOLTNET_JSON_PATH", "new.json")
     assert (await run("import", "talk.jsonl")).exit_code == 0
     refused = await run("restore", "talk.jsonl")
@@ -103,6 +105,19 @@ async def test_a_damaged_backup_makes_no_database(run: Run, database: Path, monk
     assert ran.exit_code == 2
     assert "cut off" in ran.stderr
     assert not database.with_name("new.db").exists()
+
+
+async def test_a_backup_for_which_there_is_no_room_is_not_there(run: Run, database: Path) -> None:
+    """As on a full disk: no file is left that could be taken for a backup."""
+    async with open_sqlite(database, NETWORK) as store:
+        # Nothing that could be compressed; and a reader's own files find room.
+        await store.commit([post("large", text=random.Random(1).randbytes(100_000).hex())])
+    with largest_file(50_000):
+        ran = await run("backup", "lab.backup")
+    assert ran.exit_code == 1
+    assert ran.stderr == "moltnet: lab.backup: File too large\n"
+    assert not [path for path in database.parent.iterdir() if "backup" in path.name]
+    assert (await run("backup", "lab.backup")).exit_code == 0
 
 
 async def test_memory_keeps_nothing_to_back_up(run: Run, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

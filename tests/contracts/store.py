@@ -21,9 +21,12 @@ from moltnet.storage.commands import (
 from moltnet.storage.limits import MAX_REPLAY_BYTES
 from moltnet.storage.records import EventBounds, StoredRoom
 from moltnet.storage.store import Store
+from tests.contracts.store_approvals import ApprovalContract
 from tests.contracts.store_artifacts import ArtifactContract
 from tests.contracts.store_credentials import CredentialContract
 from tests.contracts.store_messages import EVERYTHING, MessageContract, ids_of, wake
+from tests.contracts.store_outbox import OutboxContract
+from tests.contracts.store_ownership import OwnershipContract
 from tests.contracts.store_pages import PageContract
 from tests.contracts.store_pruning import PruningContract
 from tests.contracts.store_removals import RemovalContract
@@ -145,6 +148,9 @@ class TaskContract:
             lambda: store.direct(DirectId("d1")),
             lambda: store.directs(PageRequest(), None),
             lambda: store.directs(PageRequest(), ["alpha"]),
+            lambda: store.outbox("to_b", 0, 1),
+            lambda: store.dead_letters("to_b", PageRequest()),
+            lambda: store.outbox_depths(),
             lambda: store.check_writable(),
         )
         for call in calls:
@@ -194,9 +200,12 @@ class StoreContract(
     RemovalContract,
     CredentialContract,
     PruningContract,
+    OutboxContract,
+    ApprovalContract,
     WakeContract,
     LogContract,
     DirectoryContract,
     TaskContract,
+    OwnershipContract,
 ):
     """All of it."""

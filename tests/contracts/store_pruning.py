@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
+import pytest
 import trio
 
 from moltnet.protocol.ids import DirectId, ThreadId, event_id_of_message
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.times import parse_timestamp
+from moltnet.storage import limits
 from moltnet.storage.commands import MessageRepeated, MessageStored, Prune, Pruned
 from moltnet.storage.store import Store
 from tests.contracts.store_artifacts import artifact_ids
@@ -90,6 +92,32 @@ class EventPruningContract:
 
 
 class MessagePruningContract:
+    async def test_what_hangs_on_messages_makes_a_step_no_longer(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever writes waits for one step: its work is bounded, however large messages are and whatever they link."""
+        monkeypatch.setattr(limits, "MAX_PRUNED_ARTIFACTS", 5)
+        monkeypatch.setattr(limits, "MAX_PRUNED_BYTES", 10_000)
+        links = [link(f"http://a.test/{number}") for number in range(2)]
+        await store.commit(
+            [
+                create_room(),
+                *(with_parts(post(f"m{number}"), *links) for number in range(5)),
+                # Too much for any step by itself.
+                with_parts(post("many"), *links * 5),
+                post("large", text="x" * 20_000),
+                *(post(f"l{number}", text="x" * 4000) for number in range(3)),
+                post("last", seconds=100),
+            ]
+        )
+        pruned = []
+        while (outcome := (await store.commit([prune(99, 99)])).outcomes[0]) != Pruned(0, 0):
+            assert isinstance(outcome, Pruned)
+            pruned.append((outcome.events, outcome.messages))
+        assert pruned == [(11, 2), (0, 2), (0, 1), (0, 1), (0, 1), (0, 2), (0, 1)]
+        assert ids_of(await store.message_page(room_history(), PageRequest())) == ["last"]
+        assert (await store.artifact_page(room_history(), PageRequest())).items == ()
+
     async def test_old_messages_go_with_their_artifacts(self, store: Store) -> None:
         await store.commit([create_room()])
         for number in range(1, 7):

@@ -5,8 +5,8 @@ By default it is away for a moment. `MOLTNET_TEST_OUTAGE_SECONDS=10` is a real o
 
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 import attrs
@@ -153,7 +153,7 @@ async def stopped(database: PostgresServer, _proxy: Proxy, how: signal.Signals) 
     await trio.to_thread.run_sync(database.wait_ready)
 
 
-WAYS = {
+WAYS: Mapping[str, Callable[[PostgresServer, Proxy], AbstractAsyncContextManager[None]]] = {
     "cut": cut,
     "silent": silent,
     "crashed": partial(stopped, how=signal.SIGQUIT),

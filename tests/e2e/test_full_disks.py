@@ -8,7 +8,7 @@ import os
 import random
 import resource
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -42,7 +42,8 @@ MOST_MESSAGES = 2000
 class Disk(Protocol):
     """Where a server has its storage."""
 
-    path: Path
+    @property
+    def path(self) -> Path: ...
 
     def fill(self, program: Program) -> None:
         """Leave room for a few large messages."""
@@ -132,17 +133,13 @@ class Senders:
         wanted = len(self.accepted) + more
         await self._wait(lambda: len(self.accepted) >= wanted)
 
-    async def _wait(self, is_done: "Condition") -> None:
+    async def _wait(self, is_done: Callable[[], bool]) -> None:
         with trio.fail_after(60):
             while not is_done():
                 await trio.sleep(0.01)
 
     def stop(self) -> None:
         self._stopped = True
-
-
-class Condition(Protocol):
-    def __call__(self) -> bool: ...
 
 
 @asynccontextmanager

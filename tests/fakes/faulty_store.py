@@ -2,16 +2,29 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import attrs
 import trio
 
-from moltnet.protocol.ids import AgentId, DirectId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
+from moltnet.protocol.relays import DeadLetter
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.memory import MemoryStore
-from moltnet.storage.records import DirectoryContents, EventBounds, EventRecord, History, StoredPage
+from moltnet.storage.outbox import OutboxDepth, OutboxRow
+from moltnet.storage.records import (
+    ApprovalFilter,
+    DirectoryContents,
+    EventBounds,
+    EventRecord,
+    History,
+    StoredApproval,
+    StoredPage,
+)
+from moltnet.storage.seating import Seating
+from moltnet.storage.spending import Spending
 from moltnet.storage.store import Committed, Store
 from tests.fakes.network import NETWORK
 
@@ -83,6 +96,14 @@ class FaultyStore:
         self._check_read()
         return await self.store.wake_page(agent_id, page)
 
+    async def approval(self, approval_id: ApprovalId) -> StoredApproval | None:
+        self._check_read()
+        return await self.store.approval(approval_id)
+
+    async def approval_page(self, wanted: ApprovalFilter, page: PageRequest) -> StoredPage:
+        self._check_read()
+        return await self.store.approval_page(wanted, page)
+
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         self._check_read()
         return await self.store.thread(thread_id)
@@ -101,12 +122,35 @@ class FaultyStore:
         self._check_read()
         return await self.store.directs(page, participants)
 
+    async def outbox(self, pairing_id: str, after_seq: int, limit: int, conversation: str = "") -> Sequence[OutboxRow]:
+        self._check_read()
+        return await self.store.outbox(pairing_id, after_seq, limit, conversation)
+
+    async def dead_letters(self, pairing_id: str, page: PageRequest) -> tuple[Sequence[DeadLetter], bool]:
+        self._check_read()
+        return await self.store.dead_letters(pairing_id, page)
+
+    async def outbox_depths(self) -> Sequence[OutboxDepth]:
+        self._check_read()
+        return await self.store.outbox_depths()
+
     async def check_writable(self) -> None:
         self._check_read()
         await self.store.check_writable()
 
     async def wait_changed(self) -> None:
         await self.store.wait_changed()
+
+    def owned(self, name: str) -> AbstractAsyncContextManager[None]:
+        return self.store.owned(name)
+
+    @property
+    def seating(self) -> Seating | None:
+        return self.store.seating
+
+    @property
+    def spending(self) -> Spending | None:
+        return self.store.spending
 
     def _check_read(self) -> None:
         self.read_count += 1

@@ -76,7 +76,7 @@ class PostgresServer:
     def initialise(self) -> None:
         password = self.directory / "password"
         password.write_text(PASSWORD)
-        self._own(password)
+        self.own(password)
         self._run("initdb", "-D", str(self.data), "-U", USER, "-A", "scram-sha-256", f"--pwfile={password}",
                   "--no-sync", "-E", "UTF8", "--no-locale")  # fmt: skip
 
@@ -123,18 +123,38 @@ class PostgresServer:
         assert finished.returncode == 0, finished.stderr
         return finished.stdout.strip()
 
+    def try_sql(self, text: str) -> bool:
+        """Whether the server takes it."""
+        return self._psql(text, "postgres").returncode == 0
+
+    def reload(self) -> None:
+        """Make it take settings that were changed, for connections from now on."""
+        before = self.sql("SELECT pg_conf_load_time()")
+        self.sql("SELECT pg_reload_conf()")
+        while self.sql("SELECT pg_conf_load_time()") == before:
+            time.sleep(0.01)
+
     def new_database(self, template: str = "template0") -> str:
         name = f"test_{next(self._numbers)}"
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
-    def dsn_of_new_schema(self, database: str = "postgres") -> str:
+    def new_schema(self, database: str = "postgres") -> str:
         name = f"test_{next(self._numbers)}"
         self.sql(f"CREATE SCHEMA {name}", database)
-        return f"{self.dsn(database)}&search_path={name}"
+        return name
+
+    def dsn_of_new_schema(self, database: str = "postgres") -> str:
+        return f"{self.dsn(database)}&search_path={self.new_schema(database)}"
 
     def drop_database(self, name: str) -> None:
         self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def own(self, path: Path) -> None:
+        """Give it to the server's user."""
+        if os.geteuid() == 0:
+            user = _unprivileged_user()
+            os.chown(path, user.pw_uid, user.pw_gid)
 
     def _psql(self, text: str, database: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -155,11 +175,6 @@ class PostgresServer:
         )
         assert finished.returncode == 0, finished.stderr
 
-    def _own(self, path: Path) -> None:
-        if os.geteuid() == 0:
-            user = _unprivileged_user()
-            os.chown(path, user.pw_uid, user.pw_gid)
-
 
 @contextmanager
 def running_postgres(*settings: str) -> Iterator[PostgresServer]:
@@ -168,7 +183,7 @@ def running_postgres(*settings: str) -> Iterator[PostgresServer]:
     with tempfile.TemporaryDirectory(prefix="moltnet-pg-", ignore_cleanup_errors=True) as path:
         server = PostgresServer(postgres_programs(), Path(path), free_port(), settings or _CARELESS)
         os.chmod(path, 0o711)
-        server._own(Path(path))
+        server.own(Path(path))
         server.initialise()
         server.start()
         try:

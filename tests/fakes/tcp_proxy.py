@@ -29,6 +29,8 @@ class Proxy:
     refusing: bool = False
     """Connections are closed at once."""
     accepted: int = 0
+    forgery: tuple[bytes, bytes] | None = None
+    """What the server says, and what its clients hear instead; of the same length."""
     tls: ssl.SSLContext | None = None
     secured: int = 0
     """How many clients have trusted our certificate."""
@@ -104,7 +106,7 @@ class Proxy:
                 await self._passing.wait()
                 if not lives_on():
                     break
-                await client.send_all(data)
+                await client.send_all(data.replace(*self.forgery) if self.forgery else data)
 
         async def until_broken(direction: Callable[[], Awaitable[None]]) -> None:
             with suppress(trio.BrokenResourceError):

@@ -84,9 +84,9 @@ GROUP_ROUNDS = 50
 """Kills of one store: then it begins anew, because looking at all of it takes longer each time."""
 
 
-def groups_of_rounds(default_rounds: int) -> list[int]:
+def groups_of_rounds(default_rounds: int, setting: str = "MOLTNET_CRASH_ROUNDS") -> list[int]:
     """How often each of some stores is killed: as `make crash ROUNDS=…` says, or by default."""
-    rounds = int(os.environ.get("MOLTNET_CRASH_ROUNDS", default_rounds))
+    rounds = int(os.environ.get(setting, default_rounds))
     return [GROUP_ROUNDS] * (rounds // GROUP_ROUNDS) + ([rounds % GROUP_ROUNDS] if rounds % GROUP_ROUNDS else [])
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import attrs
+import orjson
 
 from moltnet.protocol.agents import AgentRegistration
 from moltnet.protocol.codec import encode
@@ -23,6 +24,7 @@ from moltnet.storage.commands import (
     RestoreRoom,
     UpdateMembers,
 )
+from moltnet.storage.outbox import Relay
 from moltnet.storage.records import History, StoredAgent
 
 NETWORK: Final = NetworkId("net_a")
@@ -107,6 +109,12 @@ def direct_post(
 ) -> AppendMessage:
     target = Target(kind=TargetKind.DM, dm_id=DirectId(direct_id), participant_ids=tuple(participants))
     return _append(message_id, target, "hello", sender, seconds, ())
+
+
+def relayed(command: AppendMessage, *pairings: str) -> AppendMessage:
+    """The same message, which goes to other networks too."""
+    relays = tuple(Relay(pairing, orjson.dumps({"id": command.message.id})) for pairing in pairings or ("to_b",))
+    return attrs.evolve(command, relays=relays)
 
 
 def with_parts(command: AppendMessage, *parts: Part) -> AppendMessage:

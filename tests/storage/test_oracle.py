@@ -11,7 +11,8 @@ import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from moltnet.protocol.ids import AgentId, DirectId, ThreadId
+from moltnet.protocol.approvals import DECISIONS, Approval, ApprovalState
+from moltnet.protocol.ids import AgentId, DirectId, MessageId, ThreadId
 from moltnet.protocol.messages import Part, PartKind
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage.commands import (
@@ -25,10 +26,12 @@ from moltnet.storage.commands import (
     RegisterAgent,
 )
 from moltnet.storage.memory import MemoryStore
-from moltnet.storage.records import History
+from moltnet.storage.outbox import DropRelays, RelayFailure, RelayState, RetryRelays, SettleRelays
+from moltnet.storage.records import ApprovalFilter, History
 from moltnet.storage.snapshot import open_json
 from moltnet.storage.sql.sqlite import open_sqlite
 from moltnet.storage.store import Committed, Store, UnknownCursor
+from tests.contracts.store_approvals import approval, ask, decide, sweep
 from tests.contracts.store_messages import wake
 from tests.contracts.store_pruning import prune
 from tests.fakes.trio_thread import HeldOpen, TrioThread
@@ -40,6 +43,7 @@ from tests.storage.examples import (
     direct_history,
     direct_post,
     post,
+    relayed,
     remove_agent,
     remove_room,
     restore_room,
@@ -68,6 +72,16 @@ appends = st.one_of(
     st.builds(post, messages, rooms, text=texts, sender=members, seconds=seconds, addressed=member_lists),
     st.builds(thread_post, messages, threads, rooms, parent=messages, sender=members, seconds=seconds),
     st.builds(direct_post, messages, directs, member_lists, sender=members, seconds=seconds),
+)
+places = st.lists(st.integers(1, 60), max_size=4).map(tuple)
+failures = st.builds(RelayFailure, st.sampled_from([0, 403]), credentials, st.just('"🦞"'), seconds.map(at))
+states = st.builds(RelayState, st.integers(0, 3), st.one_of(st.none(), failures))
+ways = st.sampled_from(["to_b", "to_c"])
+relays = st.builds(lambda command, to: relayed(command, *to), appends, st.sets(ways))
+outbox_commands = st.one_of(
+    st.builds(SettleRelays, ways, places, st.lists(st.tuples(st.integers(1, 60), states), max_size=4).map(tuple)),
+    st.builds(RetryRelays, ways, st.lists(messages.map(MessageId), max_size=9).map(tuple)),
+    st.builds(DropRelays, ways, st.lists(messages.map(MessageId), max_size=3).map(tuple)),
 )
 parts = st.lists(
     st.builds(
@@ -116,6 +130,29 @@ applies = st.builds(
     st.lists(agents, max_size=2),
     st.dictionaries(rooms, member_lists, max_size=2),
 )
+wakes = st.builds(
+    lambda name, who, at, lasts: approval(name, who, seconds=at, lasts=lasts),
+    st.integers(1, 6).map("m{}".format),
+    st.sampled_from(["alpha", "beta"]),
+    seconds,
+    seconds,
+)
+approval_commands = st.one_of(
+    st.builds(lambda wanted, most: ask(wanted, max_pending=most), wakes, st.integers(1, 4)),
+    st.builds(lambda wanted, state, at: decide(wanted, state, seconds=at), wakes, st.sampled_from(DECISIONS), seconds),
+    st.builds(
+        lambda at, before, limit: sweep(at, forget_before=before, limit=limit),
+        seconds,
+        st.one_of(st.none(), seconds),
+        # Which of several of one moment go first, no store promises.
+        st.just(1000),
+    ),
+)
+approval_filters = st.builds(
+    ApprovalFilter,
+    st.one_of(st.none(), st.lists(st.sampled_from(["alpha", "beta", "gamma"]).map(AgentId), max_size=3).map(tuple)),
+    st.sampled_from(["", *ApprovalState]),
+)
 commands: st.SearchStrategy[AnyCommand] = st.one_of(
     appends, with_artifacts, room_commands, agent_commands, removals, applies, declarations
 )
@@ -138,7 +175,8 @@ def comparable(committed: Committed) -> Any:
         {**attrs.asdict(record), "id": "", "wire": record.wire.replace(record.id.encode(), b"")}
         for record in committed.records
     ]
-    return committed.outcomes, records, committed.rooms, committed.agents, committed.removed_agents
+    relaying = committed.relayed, committed.retried_relays
+    return committed.outcomes, records, committed.rooms, committed.agents, committed.removed_agents, relaying
 
 
 class AgainstMemory(RuleBasedStateMachine):
@@ -196,6 +234,23 @@ class AgainstMemory(RuleBasedStateMachine):
     def prune(self, events_before: int, messages_before: int | None, limit: int) -> None:
         self.commit([prune(events_before, messages_before, limit)])
 
+    @rule(batch=st.lists(st.one_of(relays, outbox_commands), min_size=1, max_size=12))
+    def commit_relays(self, batch: Sequence[AnyCommand]) -> None:
+        self.commit(batch)
+
+    @rule(
+        pairing_id=ways,
+        after=st.integers(0, 60),
+        limit=st.integers(1, 9),
+        conversation=st.sampled_from(["", "room:room1", "dm:d1"]),
+    )
+    def read_the_outbox(self, pairing_id: str, after: int, limit: int, conversation: str) -> None:
+        self.assert_same(lambda store: as_list(store.outbox(pairing_id, after, limit, conversation)))
+
+    @rule(pairing_id=ways, page=pages)
+    def list_dead_letters(self, pairing_id: str, page: PageRequest) -> None:
+        self.assert_same(lambda store: as_lists(store.dead_letters(pairing_id, page)))
+
     @rule()
     def reopen(self) -> None:
         self._held.close()
@@ -208,6 +263,20 @@ class AgainstMemory(RuleBasedStateMachine):
     @rule(history=histories, page=st.one_of(pages, artifact_pages))
     def read_artifacts(self, history: History, page: PageRequest) -> None:
         self.assert_same(lambda store: store.artifact_page(history, page))
+
+    @rule(batch=st.lists(st.one_of(approval_commands, removals, agent_commands), min_size=1, max_size=6))
+    def commit_approvals(self, batch: Sequence[AnyCommand]) -> None:
+        self.commit(batch)
+
+    @rule(wanted=approval_filters, limit=st.integers(1, 6), cursor=st.one_of(st.none(), wakes), is_before=st.booleans())
+    def list_approvals(self, wanted: ApprovalFilter, limit: int, cursor: Approval | None, is_before: bool) -> None:
+        place = "" if cursor is None else cursor.id
+        page = PageRequest(limit, before=place) if is_before else PageRequest(limit, after=place)
+        self.assert_same(lambda store: store.approval_page(wanted, page))
+
+    @rule(wanted=wakes)
+    def look_at_an_approval(self, wanted: Approval) -> None:
+        self.assert_same(lambda store: store.approval(wanted.id))
 
     @rule(room_id=rooms, page=pages)
     def list_threads(self, room_id: str, page: PageRequest) -> None:
@@ -231,6 +300,10 @@ class AgainstMemory(RuleBasedStateMachine):
         assert comparable(Committed((), tuple(found))) == comparable(Committed((), tuple(expected)))
 
     @invariant()
+    def outboxes_are_as_deep(self) -> None:
+        self.assert_same(lambda store: as_list(store.outbox_depths()))
+
+    @invariant()
     def directories_are_the_same(self) -> None:
         self.assert_same(lambda store: store.load_directory())
 
@@ -246,6 +319,10 @@ class AgainstMemory(RuleBasedStateMachine):
         self._held.close()
         self._trio.close()
         self._directory.cleanup()
+
+
+async def as_list(answer: Awaitable[Sequence[Any]]) -> list[Any]:
+    return list(await answer)
 
 
 async def as_lists(answer: Awaitable[tuple[Sequence[Any], bool]]) -> tuple[list[Any], bool]:

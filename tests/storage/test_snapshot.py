@@ -15,10 +15,11 @@ from moltnet.protocol.messages import TargetKind
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage.changes import Changes
 from moltnet.storage.commands import BindPairNetwork, CloseSessions, DeclareRoom, OpenSession, RecordEvents
-from moltnet.storage.records import History, PairNetwork, StoredRoom, StoredSession
+from moltnet.storage.records import ApprovalFilter, History, PairNetwork, StoredRoom, StoredSession
 from moltnet.storage.snapshot import open_json
 from moltnet.storage.snapshot_format import SnapshotLines
 from moltnet.storage.store import SchemaUnsupported, StorageError, Store, StoreInUse, WrongNetwork
+from tests.contracts.store_approvals import approval, ask
 from tests.contracts.store_messages import wake
 from tests.storage.examples import (
     GENERAL,
@@ -67,6 +68,7 @@ async def write_everything(path: Path) -> None:
                 RecordEvents((wake("evt_wake"),)),
                 OpenSession(StoredSession("abc", "key1", at(1), at(2))),
                 BindPairNetwork(PairNetwork("pair", NetworkId("net_b"))),
+                ask(attrs.evolve(approval("m1"), target=None)),
             ]
         )
 
@@ -88,6 +90,7 @@ async def whole_state(store: Store) -> list[object]:
         [await store.artifact_page(history, PageRequest()) for history in conversations],
         await store.threads(GENERAL, PageRequest()),
         await store.directs(PageRequest(), None),
+        await store.approval_page(ApprovalFilter(), PageRequest()),
     ]
 
 
@@ -98,7 +101,7 @@ class TestContent:
         assert (document["format"], document["version"], document["network_id"]) == ("moltnet.network", 1, NETWORK)
         records = sum(len(value) for value in document.values() if isinstance(value, list))
         lines = path.read_text().splitlines()
-        assert records == 18
+        assert records == 20
         for line in lines:
             assert line.startswith(("{", "}", "]", '"'))
         assert len([line for line in lines if line.startswith('{"')]) == records
@@ -110,9 +113,10 @@ class TestContent:
         """A new kind of record must be written too. What a message's artifacts and event are follows from it."""
         kept = {field.name for field in attrs.fields(SnapshotLines)}
         changed = {field.name for field in attrs.fields(Changes)}
-        gone = {"removed_agents", "closed_sessions", "events_pruned_to", "messages_pruned_to"}
-        assert changed - kept == {"records", "artifacts", *gone}
-        assert kept - changed == {"events", "pruned_to"}
+        gone = {"removed_agents", "closed_sessions", "forgotten_approvals", "events_pruned_to", "messages_pruned_to"}
+        outbox = {"outbox_added", "outbox_changed", "outbox_removed", "relays_retried"}
+        assert changed - kept == {"records", "artifacts", *gone, *outbox}
+        assert kept - changed == {"events", "pruned_to", "outbox"}
 
     async def test_what_was_removed_is_gone_after_a_restart(self, path: Path) -> None:
         await write_everything(path)

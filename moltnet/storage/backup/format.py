@@ -1,8 +1,9 @@
 """What stands in a backup: a header, a line of JSON for each thing that a store keeps, and the digest of all of it.
 
-The lines come in an order in which they can be stored: rooms, agents, sessions, pair tokens, threads, direct
-conversations, then messages and events as the log has them. What a message's artifacts and its event are follows from
-the message. How the lines get to a disk is ``file``'s business, where they come from and go to that of each store.
+The lines come in an order in which they can be stored: rooms, agents, sessions, pair tokens, approvals, threads, direct
+conversations, then messages and events as the log has them, and what waits to be relayed. What a message's artifacts
+and its event are follows from the message. How the lines get to a disk is ``file``'s business, where they come from and
+go to that of each store.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,12 +22,14 @@ from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import Timestamp, format_timestamp, utc_now
 from moltnet.storage import limits
 from moltnet.storage.changes import Changes
-from moltnet.storage.records import PairNetwork, StoredAgent, StoredRoom, StoredSession
+from moltnet.storage.outbox_memory import KeptRelay, outbox_row
+from moltnet.storage.records import PairNetwork, StoredAgent, StoredApproval, StoredRoom, StoredSession
 from moltnet.storage.snapshot_format import KeptEvent, KeptMessage, add_message, digest_of, event_record
 from moltnet.storage.store import StorageError
 
 FORMAT: Final = "moltnet.backup"
-VERSION: Final = 1
+# 2 came with approvals and relays: a program that does not know them would leave them out, or take them for damage.
+VERSION: Final = 2
 
 Value = TypeVar("Value")
 # The databases' integers have 64 bits.
@@ -52,10 +55,12 @@ class Kind(StrEnum):
     AGENT = "agent"
     SESSION = "session"
     PAIR_NETWORK = "pair_network"
+    APPROVAL = "approval"
     THREAD = "thread"
     DIRECT = "direct"
     MESSAGE = "message"
     EVENT = "event"
+    RELAY = "relay"
     END = "end"
 
 
@@ -67,10 +72,12 @@ class Counts:
     agent: int = attrs.field(default=0, metadata=wire(always=True))
     session: int = attrs.field(default=0, metadata=wire(always=True))
     pair_network: int = attrs.field(default=0, metadata=wire(always=True))
+    approval: int = attrs.field(default=0, metadata=wire(always=True))
     thread: int = attrs.field(default=0, metadata=wire(always=True))
     direct: int = attrs.field(default=0, metadata=wire(always=True))
     message: int = attrs.field(default=0, metadata=wire(always=True))
     event: int = attrs.field(default=0, metadata=wire(always=True))
+    relay: int = attrs.field(default=0, metadata=wire(always=True))
 
     @property
     def total(self) -> int:
@@ -191,6 +198,10 @@ class ChangesReader:
             case Kind.PAIR_NETWORK:
                 pair = _structured(entry, PairNetwork)
                 _put(changes.pair_networks, pair.credential_key, pair)
+            case Kind.APPROVAL:
+                approval = _structured(entry, StoredApproval)
+                _check_number(approval.seq)
+                _put(changes.approvals, approval.id, approval)
             case Kind.THREAD:
                 thread = _structured(entry, Thread)
                 _check(thread.room_id in self._rooms, f'thread "{thread.id}" is in a room that is missing')
@@ -206,6 +217,14 @@ class ChangesReader:
                 self._add_message(changes, _structured(entry, KeptMessage), orjson.dumps(entry["message"]))
             case Kind.EVENT:
                 self._add_event(changes, _structured(entry, KeptEvent), orjson.dumps(entry["event"]))
+            case Kind.RELAY:
+                relay = _structured(entry, KeptRelay)
+                _check_number(relay.seq)
+                try:
+                    row = outbox_row(relay, entry)
+                except StorageError as error:
+                    raise BackupDamaged(str(error)) from error
+                _put(changes.outbox_added, row.key, row)
             case kind:
                 raise BackupDamaged(f'it holds a line of kind "{kind}", which means nothing here')
 
@@ -281,7 +300,7 @@ def _structured(entry: dict[str, Any], kind: type[Value]) -> Value:
         raise BackupDamaged(f"it is damaged: {error}") from error
 
 
-def _put(found: dict[Any, Value], key: str, value: Value) -> None:
+def _put(found: dict[Any, Value], key: object, value: Value) -> None:
     _check(found.setdefault(key, value) is value, f'"{key}" stands in it twice')
 
 

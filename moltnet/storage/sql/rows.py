@@ -10,12 +10,14 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from moltnet.protocol.agents import AgentRegistration
+from moltnet.protocol.approvals import Approval
+from moltnet.protocol.codec import DecodeError, decode, encode
 from moltnet.protocol.identity import direct_fqid, room_fqid, thread_fqid
 from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId
 from moltnet.protocol.rooms import DirectConversation, Room, Thread, Visibility, WritePolicy
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import ArtifactRow, MessageRow, event_wire, message_payload
-from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredRoom, StoredSession
+from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredApproval, StoredRoom, StoredSession
 from moltnet.storage.store import StorageError
 
 Row: TypeAlias = tuple[Any, ...]
@@ -60,6 +62,7 @@ AGENT_COLUMNS: Final = (
 )
 SESSION_COLUMNS: Final = ("digest", "credential_key", "created_at", "expires_at")
 PAIR_NETWORK_COLUMNS: Final = ("credential_key", "network_id")
+APPROVAL_COLUMNS: Final = ("seq", "id", "agent_id", "state", "moment_us", "body")
 
 
 def event_row(record: EventRecord, *, holds_message: bool) -> Row:
@@ -212,6 +215,20 @@ def session_row(session: StoredSession) -> Row:
 
 def pair_network_row(pair: PairNetwork) -> Row:
     return (pair.credential_key, pair.network_id)
+
+
+def approval_row(stored: StoredApproval) -> Row:
+    approval = stored.approval
+    return (stored.seq, approval.id, approval.agent_id, approval.state, stored.moment_us, encode(approval))
+
+
+def stored_approval(row: Row) -> StoredApproval:
+    """From ``seq`` and ``body``. Raises ``StorageError``."""
+    seq, body = row
+    try:
+        return StoredApproval(seq, decode(body, Approval))
+    except DecodeError as error:
+        raise StorageError(f"the approval at {seq} is damaged: {error}") from error
 
 
 def names_text(values: tuple[str, ...]) -> str:

@@ -5,7 +5,7 @@ How connections and threads are used stands in ``sqlite_database``, the writing 
 
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,27 +13,34 @@ from typing import Final
 import attrs
 import trio
 
-from moltnet.protocol.ids import AgentId, DirectId, NetworkId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
+from moltnet.protocol.relays import DeadLetter
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import format_timestamp, utc_now
 from moltnet.storage import limits
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.files import free_bytes
+from moltnet.storage.outbox import OutboxDepth, OutboxRow
+from moltnet.storage.ownership import LocalOwners
 from moltnet.storage.pages import body_page, id_page, replay_page
 from moltnet.storage.records import (
+    ApprovalFilter,
     DirectoryContents,
     EventBounds,
     EventRecord,
     History,
     PairNetwork,
+    StoredApproval,
     StoredPage,
     StoredSession,
 )
 from moltnet.storage.sql import rows
 from moltnet.storage.sql import sqlite_statements as statements
+from moltnet.storage.sql.sqlite_approvals import approval_page, find_approval
 from moltnet.storage.sql.sqlite_batch import commit_batch, found
 from moltnet.storage.sql.sqlite_database import SqliteDatabase, open_database
+from moltnet.storage.sql.sqlite_outbox import read_dead_letters, read_depths, read_outbox
 from moltnet.storage.store import Committed, StorageError, StorageFull, Store, UnknownCursor, WrongNetwork
 
 _NETWORK_ID: Final = "network_id"
@@ -72,12 +79,18 @@ class SqliteStore:
 
     network_id: NetworkId
     database: SqliteDatabase
+    _had_no_room: bool = attrs.field(init=False, default=False)
+    _owners: LocalOwners = attrs.field(init=False, factory=LocalOwners)
 
     async def commit(self, commands: Sequence[AnyCommand]) -> Committed:
         if not commands:
             await trio.lowlevel.checkpoint()
             return Committed(())
-        return await self.database.write(partial(commit_batch, commands=commands, network_id=self.network_id))
+        try:
+            return await self.database.write(partial(commit_batch, commands=commands, network_id=self.network_id))
+        except StorageFull:
+            self._had_no_room = True
+            raise
 
     async def load_directory(self) -> DirectoryContents:
         return await self.database.read(self._directory)
@@ -102,6 +115,12 @@ class SqliteStore:
     async def wake_page(self, agent_id: AgentId, page: PageRequest) -> StoredPage:
         return await self.database.read(partial(_wake_page, agent_id=agent_id, page=page))
 
+    async def approval(self, approval_id: ApprovalId) -> StoredApproval | None:
+        return await self.database.read(partial(find_approval, approval_id=approval_id))
+
+    async def approval_page(self, wanted: ApprovalFilter, page: PageRequest) -> StoredPage:
+        return await self.database.read(partial(approval_page, wanted=wanted, page=page))
+
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         return await self.database.read(partial(self._thread, thread_id=thread_id))
 
@@ -117,16 +136,42 @@ class SqliteStore:
         work = self._all_directs if participants is None else partial(self._directs_of, participants=participants)
         return await self.database.read(partial(work, page=page))
 
+    async def outbox(self, pairing_id: str, after_seq: int, limit: int, conversation: str = "") -> Sequence[OutboxRow]:
+        return await self.database.read(
+            partial(read_outbox, pairing_id=pairing_id, after_seq=after_seq, limit=limit, conversation=conversation)
+        )
+
+    async def dead_letters(self, pairing_id: str, page: PageRequest) -> tuple[Sequence[DeadLetter], bool]:
+        return await self.database.read(partial(read_dead_letters, pairing_id=pairing_id, page=page))
+
+    async def outbox_depths(self) -> Sequence[OutboxDepth]:
+        return await self.database.read(read_depths)
+
     async def check_writable(self) -> None:
+        if self._had_no_room:
+            # Taken back at once. It has to be committed: before that, nothing reaches the disk.
+            await self.database.write(partial(self._probe, size_bytes=limits.WRITE_PROBE_BYTES))
         await self.database.write(self._probe)
+        self._had_no_room = False
 
     async def wait_changed(self) -> None:
         await trio.sleep_forever()
 
+    def owned(self, name: str) -> AbstractAsyncContextManager[None]:
+        return self._owners.owned(name)
+
+    @property
+    def seating(self) -> None:
+        return None
+
+    @property
+    def spending(self) -> None:
+        return None
+
     # In a thread
 
-    def _probe(self, connection: sqlite3.Connection) -> None:
-        connection.execute(statements.PUT_META, (_WRITE_PROBE, format_timestamp(utc_now())))
+    def _probe(self, connection: sqlite3.Connection, size_bytes: int = 0) -> None:
+        connection.execute(statements.PUT_META, (_WRITE_PROBE, format_timestamp(utc_now()).ljust(size_bytes)))
         # A small write may find room in the log when the disk has none left.
         try:
             free = free_bytes(self.database.path)

@@ -28,6 +28,7 @@ from moltnet.storage.backup.format import (
 from moltnet.storage.backup.target import require_empty
 from moltnet.storage.changes import Changes
 from moltnet.storage.files import real_path
+from moltnet.storage.outbox_memory import outbox_line
 from moltnet.storage.records import PairNetwork, StoredSession
 from moltnet.storage.snapshot_format import event_line, message_line, wrong_network
 from moltnet.storage.sql import rows
@@ -43,12 +44,15 @@ from moltnet.storage.sql.sqlite_database import (
     open_database,
     translated_errors,
 )
+from moltnet.storage.sql.sqlite_outbox import all_rows
 from moltnet.storage.store import SchemaUnsupported, StorageError
 
 _COUNTS: Final = (
     "SELECT (SELECT count(*) FROM rooms), (SELECT count(*) FROM agents), (SELECT count(*) FROM sessions), "
-    "(SELECT count(*) FROM pair_networks), (SELECT count(*) FROM threads), (SELECT count(*) FROM dms), "
-    "(SELECT count(*) FROM messages), (SELECT count(*) FROM events WHERE wire IS NOT NULL)"
+    "(SELECT count(*) FROM pair_networks), (SELECT count(*) FROM approvals), "
+    "(SELECT count(*) FROM threads), (SELECT count(*) FROM dms), "
+    "(SELECT count(*) FROM messages), (SELECT count(*) FROM events WHERE wire IS NOT NULL), "
+    "(SELECT count(*) FROM relay_outbox)"
 )
 _ENDS: Final = "SELECT coalesce(min(seq), 1) - 1, (SELECT coalesce(max(seq), 0) FROM messages) FROM events"
 _MESSAGES: Final = (
@@ -192,6 +196,7 @@ def _lines(connection: sqlite3.Connection, header: Header, selection: Selection)
             yield from value_lines(Kind.SESSION, sessions)
         pairs = (PairNetwork(*row) for row in all_of(statements.LOAD_PAIR_NETWORKS))
         yield from value_lines(Kind.PAIR_NETWORK, pairs)
+        yield from value_lines(Kind.APPROVAL, map(rows.stored_approval, all_of(statements.LOAD_APPROVALS)))
     threads = (rows.thread(row, network_id) for row in all_of(statements.LOAD_THREADS))
     yield from value_lines(Kind.THREAD, threads)
     directs = (rows.direct(row, network_id) for row in all_of(statements.LOAD_DIRECTS))
@@ -204,3 +209,5 @@ def _lines(connection: sqlite3.Connection, header: Header, selection: Selection)
             yield line(Kind.EVENT, event_line(record))
         else:
             yield line(Kind.MESSAGE, message_line(record.seq, body, digest, record.addressed))
+    for row in all_rows(connection) if is_whole else ():
+        yield line(Kind.RELAY, outbox_line(row))

@@ -19,6 +19,7 @@ from moltnet.storage.records import OldEvent, OldMessage, PairNetwork, StoredMes
 from moltnet.storage.sql import rows
 from moltnet.storage.sql import sqlite_statements as statements
 from moltnet.storage.sql.rows import Row
+from moltnet.storage.sql.sqlite_outbox import find_dead_letters, write_outbox
 from moltnet.storage.store import Committed
 
 
@@ -62,6 +63,17 @@ def _load_facts(connection: sqlite3.Connection, wanted: Needs, network_id: Netwo
     for row in found(connection, statements.SELECT_PAIR_NETWORKS, wanted.pair_keys):
         pair = PairNetwork(*row)
         facts.pair_networks[pair.credential_key] = pair
+    facts.dead_letters = find_dead_letters(connection, wanted.dead_letters)
+    for row in found(connection, statements.SELECT_APPROVALS, wanted.approvals):
+        approval = rows.stored_approval(row)
+        facts.approvals[approval.id] = approval
+    facts.pending_approvals.update(found(connection, statements.SELECT_PENDING_OF, wanted.pending_of))
+    if wanted.swept_approvals:
+        limit = wanted.swept_approvals
+        due = connection.execute(statements.SELECT_DUE_APPROVALS, (wanted.approvals_due_us, limit))
+        facts.due_approvals = [rows.stored_approval(row) for row in due]
+        old = connection.execute(statements.SELECT_OLD_APPROVALS, (wanted.approvals_old_us, limit))
+        facts.old_approvals = [rows.stored_approval(row) for row in old]
     if wanted.oldest_events:
         oldest = connection.execute(statements.SELECT_OLDEST_EVENTS, (wanted.oldest_events,))
         facts.oldest_events = [OldEvent(*row) for row in oldest]
@@ -89,12 +101,17 @@ def write_changes(
         known = known_rooms.get(room_id)
         _write_members(connection, stored, () if known is None else known.room.members)
     if changes.removed_agents:
-        connection.execute(statements.DELETE_AGENTS, (orjson.dumps(list(changes.removed_agents)).decode(),))
+        removed = orjson.dumps(list(changes.removed_agents)).decode()
+        connection.execute(statements.DELETE_AGENTS, (removed,))
+        connection.execute(statements.DELETE_APPROVALS_OF, (removed,))
     statements.PUT_AGENTS.run(connection, map(rows.agent_row, changes.agents.values()))
     if changes.closed_sessions:
         connection.execute(statements.DELETE_SESSIONS, (orjson.dumps(list(changes.closed_sessions)).decode(),))
     statements.PUT_SESSIONS.run(connection, map(rows.session_row, changes.sessions.values()))
     statements.INSERT_PAIR_NETWORKS.run(connection, map(rows.pair_network_row, changes.pair_networks.values()))
+    if changes.forgotten_approvals:
+        connection.execute(statements.DELETE_APPROVALS, (orjson.dumps(list(changes.forgotten_approvals)).decode(),))
+    statements.PUT_APPROVALS.run(connection, map(rows.approval_row, changes.approvals.values()))
     statements.PUT_THREADS.run(connection, map(rows.thread_row, changes.threads.values()))
     statements.PUT_DIRECTS.run(connection, map(rows.direct_row, changes.directs.values()))
     statements.INSERT_PARTICIPANTS.run(connection, _new_participants(changes, known_directs))
@@ -104,6 +121,7 @@ def write_changes(
     )
     statements.INSERT_MESSAGES.run(connection, map(rows.message_row, changes.messages))
     statements.INSERT_ARTIFACTS.run(connection, map(rows.artifact_row, changes.artifacts))
+    write_outbox(connection, changes)
 
 
 def _write_members(connection: sqlite3.Connection, stored: StoredRoom, known: Sequence[str]) -> None:

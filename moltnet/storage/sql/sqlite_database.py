@@ -14,15 +14,17 @@ from typing import Final, TypeVar
 import attrs
 import trio
 
+from moltnet.log import get_logger
 from moltnet.protocol.times import utc_now
 from moltnet.storage import limits
 from moltnet.storage.files import make_private_directory, real_path, server_lock
 from moltnet.storage.sql.migrate import load_migrations, migrate, schema_version
-from moltnet.storage.sql.sqlite_files import FileIdentity, create_private_file, shut_out_others
+from moltnet.storage.sql.sqlite_files import FileIdentity, create_private_file, log_bytes, shut_out_others
 from moltnet.storage.store import SchemaUnsupported, StorageError, StorageFull, StoreInUse
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
+log = get_logger("storage")
 
 # STRICT tables came with this version.
 _OLDEST_SQLITE: Final = (3, 37, 0)
@@ -63,6 +65,9 @@ class SqliteDatabase:
     readers: tuple[sqlite3.Connection, ...]
     _resources: ExitStack
     _idle_readers: deque[sqlite3.Connection] = attrs.field(init=False)
+    # How large the log may become until it is cut; grows while another program keeps it from being cut.
+    _longest_log_bytes: int = attrs.field(init=False, factory=lambda: limits.SQLITE_LOG_BYTES)
+    _cutting: bool = attrs.field(init=False, default=False)
     write_limiter: trio.CapacityLimiter = attrs.field(init=False, factory=lambda: trio.CapacityLimiter(1))
     read_limiter: trio.CapacityLimiter = attrs.field(init=False)
 
@@ -82,7 +87,11 @@ class SqliteDatabase:
         Cancelled before its turn, it does not run; once started it finishes, bounded by the busy timeout. Raises
         ``StorageFull``, ``StorageError``, and whatever ``work`` raises.
         """
-        return await trio.to_thread.run_sync(self._write, work, limiter=self.write_limiter)
+        result, size_bytes = await trio.to_thread.run_sync(self._write, work, limiter=self.write_limiter)
+        if size_bytes > self._longest_log_bytes and not self._cutting:
+            with trio.CancelScope(shield=True):  # what was written is written, and its caller must hear of it
+                await self._cut_log()
+        return result
 
     async def read(self, work: Work[Result]) -> Result:
         """Run ``work`` on one consistent state of the database, beside the writer.
@@ -90,6 +99,23 @@ class SqliteDatabase:
         Cancelled, its caller goes on at once; the thread ends by itself and its connection is not used before.
         """
         return await trio.to_thread.run_sync(self._read, work, abandon_on_cancel=True, limiter=self.read_limiter)
+
+    async def _cut_log(self) -> None:
+        """Merge the log into the database file and empty it, at a moment at which nobody of us reads.
+
+        SQLite begins its log anew only when no reader needs it, and where reads overlap all the time that may be never.
+        """
+        held: list[object] = []
+        self._cutting = True
+        try:
+            for turn in (object() for _ in self.readers):
+                await self.read_limiter.acquire_on_behalf_of(turn)
+                held.append(turn)
+            await trio.to_thread.run_sync(self._empty_log, limiter=self.write_limiter)
+        finally:
+            self._cutting = False
+            for turn in held:
+                self.read_limiter.release_on_behalf_of(turn)
 
     async def aclose(self) -> None:
         """Wait for the threads, then close everything. The log is merged into the database file."""
@@ -100,7 +126,8 @@ class SqliteDatabase:
         await self.write_limiter.acquire_on_behalf_of(object())
         await trio.to_thread.run_sync(self._resources.close)
 
-    def _write(self, work: Work[Result]) -> Result:
+    def _write(self, work: Work[Result]) -> tuple[Result, int]:
+        """The result, and how large the log is now."""
         with translated_errors():
             self.writer.execute("BEGIN IMMEDIATE")
             try:
@@ -113,7 +140,25 @@ class SqliteDatabase:
                 if self.writer.in_transaction:
                     self.writer.execute("ROLLBACK")
                 raise
-            return result
+            return result, log_bytes(self.path)
+
+    def _empty_log(self) -> None:
+        (busy_timeout_ms,) = self.writer.execute("PRAGMA busy_timeout").fetchone()
+        # Of us nobody reads now; for another program nobody waits.
+        self.writer.execute("PRAGMA busy_timeout = 0")
+        try:
+            (is_busy, _, _) = self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.DatabaseError as error:
+            is_busy, reason = True, str(error)
+        else:
+            reason = "another program reads the database"
+        finally:
+            self.writer.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+        self._longest_log_bytes = limits.SQLITE_LOG_BYTES
+        if is_busy:
+            size_bytes = log_bytes(self.path)
+            self._longest_log_bytes += size_bytes
+            log.warning("the log of the database can't be cut and grows", size_bytes=size_bytes, reason=reason)
 
     def _read(self, work: Work[Result]) -> Result:
         # Taken and given back in the thread itself, which may outlive its caller. The limiter counts the same.

@@ -46,6 +46,14 @@ def create_private_file(path: Path) -> FileIdentity:
     return FileIdentity(path, status.st_dev, status.st_ino)
 
 
+def log_bytes(path: Path) -> int:
+    """How large the log beside the database is."""
+    try:
+        return os.stat(f"{path}-wal").st_size
+    except OSError:  # it was taken away, which is found out elsewhere
+        return 0
+
+
 def shut_out_others(path: Path) -> None:
     """Take the rights of group and others from a database that is ours and from what lies beside it.
 

@@ -58,18 +58,28 @@ INSERT_MEMBERS: Final = Insert("room_members", ("room_id", "member_id"))
 PUT_AGENTS: Final = Insert("agents", rows.AGENT_COLUMNS, _replacing("display_name", "credential_key", "updated_at"))
 PUT_SESSIONS: Final = Insert("sessions", rows.SESSION_COLUMNS, "ON CONFLICT (digest) DO NOTHING")
 INSERT_PAIR_NETWORKS: Final = Insert("pair_networks", rows.PAIR_NETWORK_COLUMNS)
+# Of an approval only what was decided changes.
+PUT_APPROVALS: Final = Insert(
+    "approvals",
+    rows.APPROVAL_COLUMNS,
+    "ON CONFLICT (seq) DO UPDATE SET state = excluded.state, moment_us = excluded.moment_us, body = excluded.body",
+)
 DELETE_MEMBERS: Final = "DELETE FROM room_members WHERE room_id = ? AND member_id IN (SELECT value FROM json_each(?))"
 DELETE_AGENTS: Final = "DELETE FROM agents WHERE id IN (SELECT value FROM json_each(?))"
 DELETE_SESSIONS: Final = "DELETE FROM sessions WHERE digest IN (SELECT value FROM json_each(?))"
+DELETE_APPROVALS: Final = "DELETE FROM approvals WHERE id IN (SELECT value FROM json_each(?))"
+DELETE_APPROVALS_OF: Final = "DELETE FROM approvals WHERE agent_id IN (SELECT value FROM json_each(?))"
 DELETE_EVENTS_TO: Final = "DELETE FROM events WHERE seq <= ?"
 DELETE_MESSAGES_TO: Final = "DELETE FROM messages WHERE seq <= ?"
-# Those of messages that go: `art_`, the message's id, and the number of the part. Another message's id may begin alike,
-# then more than a number follows; "`" comes after "_".
+# Those of a message: `art_`, the message's id, and the number of the part. Another message's id may begin alike, then
+# more than a number follows; "`" comes after "_".
+_ARTIFACT_OF: Final = (
+    "artifact.id > 'art_' || message.id || '_' AND artifact.id < 'art_' || message.id || '`' "
+    "AND instr(substr(artifact.id, length(message.id) + 6), '_') = 0"
+)
 DELETE_ARTIFACTS_TO: Final = (
     "DELETE FROM artifacts WHERE id IN (SELECT artifact.id FROM messages AS message CROSS JOIN artifacts AS artifact "
-    "WHERE message.seq <= ? "
-    "AND artifact.id > 'art_' || message.id || '_' AND artifact.id < 'art_' || message.id || '`' "
-    "AND instr(substr(artifact.id, length(message.id) + 6), '_') = 0)"
+    f"WHERE message.seq <= ? AND {_ARTIFACT_OF})"
 )
 PUT_META: Final = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 SELECT_META: Final = "SELECT value FROM meta WHERE key = ?"
@@ -100,15 +110,31 @@ SELECT_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE id IN {_KEYS}"
 SELECT_AGENTS: Final = f"SELECT {_AGENT} FROM agents WHERE id IN {_KEYS}"
 SELECT_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks WHERE credential_key IN {_KEYS}"
 
+SELECT_APPROVALS: Final = f"SELECT seq, body FROM approvals WHERE id IN {_KEYS}"
+SELECT_PENDING_OF: Final = (
+    "SELECT value, (SELECT count(*) FROM approvals WHERE agent_id = value AND state = 'pending') FROM json_each(?)"
+)
+# "<>" is said as in the index, to the letter: only so does SQLite see that it applies.
+SELECT_DUE_APPROVALS: Final = (
+    "SELECT seq, body FROM approvals WHERE state = 'pending' AND moment_us <= ? ORDER BY moment_us LIMIT ?"
+)
+SELECT_OLD_APPROVALS: Final = (
+    "SELECT seq, body FROM approvals WHERE state <> 'pending' AND moment_us < ? ORDER BY moment_us LIMIT ?"
+)
+
 # Both begin where all do, which is said so that SQLite looks for a place instead of going through a table.
 SELECT_OLDEST_EVENTS: Final = "SELECT seq, created_at FROM events WHERE seq > 0 ORDER BY seq LIMIT ?"
-SELECT_OLDEST_MESSAGES: Final = "SELECT seq, id, created_at FROM messages WHERE seq > 0 ORDER BY seq LIMIT ?"
+SELECT_OLDEST_MESSAGES: Final = (
+    f"SELECT seq, id, created_at, length(body), (SELECT count(*) FROM artifacts AS artifact WHERE {_ARTIFACT_OF}) "
+    "FROM messages AS message WHERE seq > 0 ORDER BY seq LIMIT ?"
+)
 
 # The directory is loaded whole, once.
 LOAD_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NULL ORDER BY id"
 LOAD_AGENTS: Final = f"SELECT {_AGENT} FROM agents ORDER BY id"
 LOAD_SESSIONS: Final = f"SELECT {_columns(rows.SESSION_COLUMNS, 'sessions')} FROM sessions"
 LOAD_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks"
+LOAD_APPROVALS: Final = "SELECT seq, body FROM approvals ORDER BY seq"
 
 # For a backup: removed rooms too, and everything in the order of its ids.
 LOAD_ALL_ROOMS: Final = f"SELECT {_ROOM} FROM rooms ORDER BY id"
@@ -175,6 +201,25 @@ SELECT_ARTIFACTS: Final[Mapping[TargetKind, HistoryStatements]] = {
     TargetKind.ROOM: _artifacts("room_id"),
     TargetKind.THREAD: _artifacts("thread_id"),
     TargetKind.DM: _artifacts("dm_id"),
+}
+
+
+def _approvals(*conditions: str) -> HistoryStatements:
+    where = " ".join(f"{condition} AND" for condition in conditions)
+    approvals = f"SELECT id, body, seq FROM approvals WHERE {where}"
+    return HistoryStatements(
+        place=f"SELECT seq FROM approvals WHERE {where} id = ?",
+        older=f"{approvals} seq < ? ORDER BY seq DESC LIMIT ?",
+        newer=f"{approvals} seq > ? ORDER BY seq LIMIT ?",
+    )
+
+
+# By whether they are of one agent, and in one state.
+SELECT_APPROVAL_PAGE: Final[Mapping[tuple[bool, bool], HistoryStatements]] = {
+    (False, False): _approvals(),
+    (False, True): _approvals("state = ?"),
+    (True, False): _approvals("agent_id = ?"),
+    (True, True): _approvals("agent_id = ?", "state = ?"),
 }
 
 # Lists by id.

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+import orjson
 
-from moltnet.protocol.ids import AgentId, DirectId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, DirectId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.messages import TargetKind
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage.backup.format import Content, Header, Selection, Source, Target
 from moltnet.storage.backup.transfer import Written, restore_backup, write_backup
 from moltnet.storage.commands import BindPairNetwork, CreateRoom, OpenSession, Pruned, RecordEvents
-from moltnet.storage.records import History, PairNetwork, StoredSession
+from moltnet.storage.outbox import RelayFailure, RelayState, SettleRelays
+from moltnet.storage.records import ApprovalFilter, History, PairNetwork, StoredSession
 from moltnet.storage.snapshot import open_json
 from moltnet.storage.snapshot_backup import open_json_source, open_json_target
 from moltnet.storage.sql.postgres.backup import open_postgres_source, open_postgres_target
@@ -21,6 +23,7 @@ from moltnet.storage.sql.postgres.store import open_postgres
 from moltnet.storage.sql.sqlite import open_sqlite
 from moltnet.storage.sql.sqlite_backup import open_sqlite_source, open_sqlite_target
 from moltnet.storage.store import Store
+from tests.contracts.store_approvals import approval, ask, decide
 from tests.contracts.store_messages import EVERYTHING, wake
 from tests.contracts.store_pruning import prune
 from tests.fakes.postgres import PostgresServer
@@ -33,6 +36,7 @@ from tests.storage.examples import (
     link,
     post,
     register,
+    relayed,
     remove_room,
     room,
     thread_post,
@@ -52,6 +56,7 @@ class Place:
 
     kind: str
     at: Any
+    network_id: NetworkId = NETWORK
 
     def open(self) -> AbstractAsyncContextManager[Store]:
         opening: dict[str, Callable[..., AbstractAsyncContextManager[Store]]] = {
@@ -59,17 +64,17 @@ class Place:
             "json": open_json,
             "postgres": open_postgres,
         }
-        return opening[self.kind](self.at, NETWORK)
+        return opening[self.kind](self.at, self.network_id)
 
     def source(self, selection: Selection = WHOLE) -> AbstractAsyncContextManager[Source]:
         opening: dict[str, Callable[..., AbstractAsyncContextManager[Source]]]
         opening = {"sqlite": open_sqlite_source, "json": open_json_source, "postgres": open_postgres_source}
-        return opening[self.kind](self.at, NETWORK, selection)
+        return opening[self.kind](self.at, self.network_id, selection)
 
     def target(self) -> AbstractAsyncContextManager[Target]:
         opening: dict[str, Callable[..., AbstractAsyncContextManager[Target]]]
         opening = {"sqlite": open_sqlite_target, "json": open_json_target, "postgres": open_postgres_target}
-        return opening[self.kind](self.at, NETWORK)
+        return opening[self.kind](self.at, self.network_id)
 
 
 def place_in(directory: Path, kind: str, postgres: Callable[[], PostgresServer]) -> Place:
@@ -109,12 +114,26 @@ async def fill(store: Store) -> None:
             RecordEvents((wake("evt_wake"),)),
             OpenSession(StoredSession("abc", "key1", at(1), at(2))),
             BindPairNetwork(PairNetwork("pair", NETWORK)),
+            ask(approval("m1", seconds=5)),
+            ask(approval("m4", seconds=5)),
+            decide(approval("m4")),
         ]
     )
     # The oldest message is gone; the others have lost their events.
     pruned = [(await store.commit([command])).outcomes[0] for command in (prune(3, -60, 4), prune(3))]
     assert pruned == [Pruned(4, 1), Pruned(6, 0)]
+    waiting = [relayed(post("m7"), "to_b", "to_c"), relayed(direct_post("m8", "d1", ()), "to_b")]
+    seqs = [record.seq for record in (await store.commit(waiting)).records]
+    failure = RelayFailure(403, "room_write_forbidden", 'not "here"', at(9))
+    await store.commit([SettleRelays("to_b", changed=((seqs[0], RelayState(3, failure)),))])
     await store.commit([thread_post("m6", "t1")])
+
+
+async def outbox_of(store: Store, pairing_id: str) -> Sequence[Any]:
+    """What waits for a pairing, with its body as JSON: it may be written otherwise; and its dead letters."""
+    rows = await store.outbox(pairing_id, 0, EVERYTHING)
+    letters, _ = await store.dead_letters(pairing_id, PageRequest(500))
+    return [(attrs.evolve(row, body=b""), orjson.loads(row.body)) for row in rows], list(letters)
 
 
 async def everything_in(store: Store) -> Sequence[Any]:
@@ -134,5 +153,9 @@ async def everything_in(store: Store) -> Sequence[Any]:
         [await store.artifact_page(history, whole) for history in histories],
         [list((await store.threads(RoomId(name), whole))[0]) for name in ROOMS],
         list((await store.directs(whole, None))[0]),
-        [await store.wake_page(AgentId(name), whole) for name in ("alpha", "beta")],
+        [
+            *[await store.wake_page(AgentId(name), whole) for name in ("alpha", "beta")],
+            await store.approval_page(ApprovalFilter(), whole),
+            *[await outbox_of(store, name) for name in ("to_b", "to_c")],
+        ],
     ]

@@ -293,6 +293,24 @@ async def test_everything_that_a_store_keeps_has_a_line() -> None:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     of_itself = {"meta", "schema_migrations"}
     with_others = {"room_members", "dm_participants", "artifacts"}
-    of_lines = {"rooms", "agents", "sessions", "pair_networks", "threads", "dms", "messages", "events"}
+    of_lines = {"rooms", "agents", "sessions", "pair_networks", "approvals", "threads", "dms", "messages", "events"}
+    of_lines.add("relay_outbox")
     assert tables - {"sqlite_sequence"} == of_itself | with_others | of_lines
     assert len(of_lines) == len(attrs.fields(Counts)) == len(Kind) - 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_progress_is_told_from_nothing_to_everything(new_place: NewPlace, file: Path, kind: str) -> None:
+    place, written, restored = new_place(kind), list[tuple[int, int]](), list[tuple[int, int]]()
+    async with place.open() as store:
+        await store.commit([create_room(), *(post(f"m{number}") for number in range(1200))])
+    async with place.source() as source:
+        await write_backup(source, file, lambda *each: written.append(each))
+    await restore_backup(file, new_place(kind).target(), NetworkId("net_a"), lambda *each: restored.append(each))
+    lines = 1 + 1 + 1200  # a room, its event, the messages
+    for told in (written, restored):
+        done = [each for each, _ in told]
+        assert (done[0], done[-1]) == (0, lines)
+        assert done == sorted(done)
+        assert len(done) > 3
+        assert {total for _, total in told} == {lines}

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from moltnet.storage.backup.format import BackupDamaged, Content, Selection
+from moltnet.storage.backup.format import VERSION, BackupDamaged, Content, Selection
 from moltnet.storage.backup.transfer import restore_backup
 from tests.storage.backup.places import Place, back_up, fill, restore, silent
 from tests.storage.examples import NETWORK
@@ -78,7 +79,17 @@ async def test_every_changed_byte_is_noticed(file: Path, target: Place) -> None:
         changed = bytearray(content)
         changed[place] ^= 0x10
         file.write_bytes(changed)
-        await refused(file, target)
+        # At the end of what is compressed stand up to seven bits that are part of nothing.
+        if not is_same(bytes(changed), content):
+            await refused(file, target)
+
+
+def is_same(compressed: bytes, other: bytes) -> bool:
+    """Whether both say the same."""
+    try:
+        return gzip.decompress(compressed) == gzip.decompress(other)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return False
 
 
 async def test_every_changed_text_is_noticed(file: Path, target: Place) -> None:
@@ -97,7 +108,7 @@ async def test_another_file_is_no_backup(file: Path, target: Place) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda lines: lines[0].update(version=2), "written by a newer version"),
+        (lambda lines: lines[0].update(version=VERSION + 1), "written by a newer version"),
         (lambda lines: lines[0].update(format="other"), "no backup or export of this program"),
         (lambda lines: lines[0].update(content="else"), r"\$\.content"),
         (lambda lines: lines[0].pop("network_id"), r"\$\.network_id"),
@@ -118,6 +129,10 @@ def first_of(lines: Lines, kind: str) -> dict[str, Any]:
     return next(line for line in lines if line["kind"] == kind)
 
 
+def last_of(lines: Lines, kind: str) -> dict[str, Any]:
+    return first_of(lines[::-1], kind)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -126,14 +141,18 @@ def first_of(lines: Lines, kind: str) -> dict[str, Any]:
         (lambda lines: lines.remove(first_of(lines, "direct")), "in a conversation that is missing"),
         (lambda lines: lines.remove(first_of(lines, "event")), "is missing"),
         (lambda lines: lines.insert(2, lines[1]), "twice"),
-        (lambda lines: lines.insert(-1, lines[-2]), "comes after"),
+        (lambda lines: lines.insert(lines.index(last_of(lines, "event")), last_of(lines, "event")), "comes after"),
+        (lambda lines: lines.insert(-1, last_of(lines, "relay")), "twice"),
         (lambda lines: first_of(lines, "message").update(digest="x"), "not hexadecimal"),
         (lambda lines: first_of(lines, "message").pop("message"), r"\$\.message"),
         (lambda lines: first_of(lines, "event").update(seq="x"), r"\$\.seq"),
         (lambda lines: first_of(lines, "thread").update(message_count=2**64 - 1), "fits nowhere"),
         (lambda lines: first_of(lines, "direct").update(message_count=-1), "fits nowhere"),
         (lambda lines: first_of(lines, "message").update(seq=0), "comes after"),
-        (lambda lines: lines[-2].update(message=first_of(lines, "message")["message"]), "twice|missing"),
+        (
+            lambda lines: last_of(lines, "message").update(message=first_of(lines, "message")["message"]),
+            "twice|missing",
+        ),
     ],
 )
 async def test_lines_that_contradict_each_other_leave_the_store_empty(

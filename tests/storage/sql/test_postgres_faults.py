@@ -12,12 +12,13 @@ import trio
 from moltnet.protocol.ids import EventId, ThreadId, event_id_of_message
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage import limits
-from moltnet.storage.commands import MessageStored, RecordEvents, RoomStored
+from moltnet.storage.commands import AgentStored, MessageRepeated, MessageStored, RecordEvents, RoomStored
+from moltnet.storage.sql.postgres import batch
 from moltnet.storage.sql.postgres.database import open_database
 from moltnet.storage.sql.postgres.dsn import parse_dsn
 from moltnet.storage.sql.postgres.failures import translated
 from moltnet.storage.sql.postgres.store import PostgresStore, open_postgres
-from moltnet.storage.store import StorageError, StorageFull, Store
+from moltnet.storage.store import Committed, StorageError, StorageFull, Store
 from tests.contracts.store_messages import wake
 from tests.fakes.postgres import PostgresServer
 from tests.fakes.tcp_proxy import Proxy, open_proxy
@@ -116,7 +117,35 @@ class TestLostConnections:
         assert 20 < pieces < MOST_PIECES - 1
         assert wired.count("events") == first + 1
 
-    async def test_a_change_without_an_event_whose_answer_was_lost_is_said_to_be_unknown(self, wired: Wired) -> None:
+    async def test_a_change_without_an_event_whose_answer_was_lost_is_made_once(self, wired: Wired) -> None:
+        """Made again it would answer differently: the agent would be known already."""
+        wired.proxy.cut_after = b"COMMIT\0"
+        committed = await wired.store.commit([register("alpha", "key1")])
+        assert wired.proxy.cuts == 1
+        (outcome,) = committed.outcomes
+        assert isinstance(outcome, AgentStored)
+        assert outcome.created
+        assert [agent.id for agent in committed.agents] == ["alpha"]
+        assert (await wired.store.commit([])).agents == ()
+
+    @pytest.mark.parametrize("step", [b"alpha", b"COMMIT\0"])
+    async def test_a_change_without_an_event_that_never_arrived_is_made_again(self, wired: Wired, step: bytes) -> None:
+        wired.proxy.cut_at = step
+        committed = await wired.store.commit([register("alpha", "key1")])
+        assert (wired.proxy.cuts, [agent.id for agent in committed.agents]) == (1, ["alpha"])
+        assert wired.count("agents") == 1
+
+    async def test_a_batch_that_changes_nothing_is_made_again_when_its_answer_was_lost(self, wired: Wired) -> None:
+        """Nobody who sends a message again is told that the storage failed."""
+        wired.proxy.cut_after = b"COMMIT\0"
+        committed = await wired.store.commit([post("before")])
+        assert wired.proxy.cuts == 1
+        assert committed == Committed((MessageRepeated(event_id_of_message("before"), same=True),))
+
+    async def test_a_change_that_nobody_knows_of_any_more_is_said_to_be_unknown(
+        self, wired: Wired, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(batch, "_TRANSACTION_STATUS", "SELECT NULL::text FROM (SELECT $1::text) AS forgotten")
         wired.proxy.cut_after = b"COMMIT\0"
         with pytest.raises(StorageError, match="whether the change was made is not known"):
             await wired.store.commit([register("alpha", "key1")])

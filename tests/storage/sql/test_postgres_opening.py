@@ -1,24 +1,19 @@
 """Opening a database on PostgreSQL: how the schema comes, and what is said when it may not or can not be opened."""
 
-import ssl
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from moltnet.protocol.codec import decode
 from moltnet.protocol.events import Event
 from moltnet.protocol.ids import DirectId, NetworkId, ThreadId
 from moltnet.protocol.messages import Message
 from moltnet.protocol.pages import PageRequest
+from moltnet.storage import limits
 from moltnet.storage.records import PairNetwork
 from moltnet.storage.sql.migrate import load_migrations
-from moltnet.storage.sql.postgres.database import check_version, open_database
+from moltnet.storage.sql.postgres.database import open_database
 from moltnet.storage.sql.postgres.dsn import parse_dsn
 from moltnet.storage.sql.postgres.schema import MIGRATIONS
 from moltnet.storage.sql.postgres.store import open_postgres
@@ -174,6 +169,21 @@ async def test_commits_wait_for_the_disk_whatever_the_database_prefers(
         assert await database.write(lambda connection: connection.fetchval("SHOW synchronous_commit")) == used
 
 
+async def test_a_server_holds_no_more_connections_than_it_says(
+    postgres_server: PostgresServer, postgres_database: str
+) -> None:
+    """However much is asked of it at once: a database has a hundred for all, as it comes."""
+    count = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{postgres_database}' AND pid <> pg_backend_pid()"
+    async with open_postgres(postgres_server.dsn(postgres_database), NETWORK) as store:
+        await store.commit([create_room()])
+        async with trio.open_nursery() as nursery:
+            for number in range(100):
+                nursery.start_soon(store.events_after, 0, 100)
+                nursery.start_soon(store.commit, [post(f"m{number}")])
+        # One that writes, one that listens, one for what servers settle among themselves.
+        assert limits.POSTGRES_READERS < int(postgres_server.sql(count)) <= limits.POSTGRES_READERS + 3
+
+
 class TestRefusals:
     async def test_an_unknown_password(self, postgres_server: PostgresServer) -> None:
         wrong = "wr%3Aong"
@@ -254,73 +264,18 @@ class TestRefusals:
         error = await refusal(postgres_server.tcp_dsn("postgres", query="?sslmode=perhaps"))
         assert "`sslmode` parameter must be one of" in str(error)
 
-    def test_a_server_that_is_too_old(self) -> None:
-        dsn = parse_dsn("postgres://u@h/d")
-        check_version(13, dsn)
-        with pytest.raises(StorageError, match="PostgreSQL at h/d is version 12, and 13 is the oldest"):
-            check_version(12, dsn)
-
-
-class TestTls:
-    """A proxy speaks TLS for the server: not every PostgreSQL is built with it."""
-
-    @pytest.mark.parametrize(
-        "parameters",
-        [
-            "?sslmode=verify-full&sslrootcert={}",
-            "?sslmode=verify-ca&sslrootcert={}",
-            "?sslmode=require",
-            "?sslmode=prefer",
-            "",
-        ],
-    )
-    async def test_the_modes_of_libpq(
-        self, postgres_server: PostgresServer, postgres_database: str, tmp_path: Path, parameters: str
-    ) -> None:
-        certificate, context = new_certificate(tmp_path / "server.pem")
-        async with open_proxy(postgres_server.port, tls=context) as proxy:
-            dsn = postgres_server.tcp_dsn(postgres_database, port=proxy.port, query=parameters.format(certificate))
-            async with open_postgres(dsn, NETWORK) as store:
-                await store.commit([create_room()])
-            assert proxy.secured >= 1
-
-    async def test_a_certificate_of_somebody_else_is_refused(
-        self, postgres_server: PostgresServer, tmp_path: Path
-    ) -> None:
-        _, context = new_certificate(tmp_path / "server.pem")
-        stranger, _ = new_certificate(tmp_path / "stranger.pem")
-        async with open_proxy(postgres_server.port, tls=context) as proxy:
-            query = f"?sslmode=verify-full&sslrootcert={stranger}"
-            error = await refusal(postgres_server.tcp_dsn("postgres", port=proxy.port, query=query))
-        assert "certificate that is not trusted" in str(error)
-        assert proxy.secured == 0
-
-    async def test_a_server_without_tls_is_refused_if_tls_is_asked_for(self, postgres_server: PostgresServer) -> None:
-        error = await refusal(postgres_server.tcp_dsn("postgres", query="?sslmode=require"))
-        assert "rejected SSL upgrade" in str(error)
-
-
-def new_certificate(path: Path) -> tuple[Path, ssl.SSLContext]:
-    """The file of a certificate of 127.0.0.1, signed by itself, and what a server does with it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, path.stem)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(path)
-    return path, context
+    async def test_a_server_that_is_too_old(self, postgres_server: PostgresServer) -> None:
+        """One that says so: the version is the first thing that a server tells of itself."""
+        async with open_proxy(postgres_server.port) as proxy:
+            major = postgres_server.sql("SHOW server_version").partition(".")[0].encode()
+            proxy.forgery = (b"server_version\0" + major, b"server_version\x0012")
+            error = await refusal(postgres_server.tcp_dsn("postgres", port=proxy.port, query="?sslmode=disable"))
+            assert f"PostgreSQL at 127.0.0.1:{proxy.port}/postgres is version 12, and 13 is the oldest" in str(error)
+            assert "upgrade the server" in str(error)
+            proxy.forgery = (proxy.forgery[0], b"server_version\x0013")
+            async with open_postgres(
+                f"{postgres_server.tcp_dsn('postgres', port=proxy.port)}?sslmode=disable"
+                f"&search_path={postgres_server.new_schema()}",
+                NETWORK,
+            ):
+                pass

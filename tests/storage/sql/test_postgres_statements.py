@@ -7,18 +7,19 @@ import attrs
 import pytest
 
 from moltnet.storage.sql.migrate import load_migrations
-from moltnet.storage.sql.postgres import statements
+from moltnet.storage.sql.postgres import outbox, statements
 from moltnet.storage.sql.postgres.database import PLANNING
 from tests.fakes.postgres import PostgresServer
 
-TEXTS = {name: text for name, text in vars(statements).items() if name.startswith("SELECT_") and isinstance(text, str)}
+ALL = {**vars(statements), **vars(outbox)}
+TEXTS = {name: text for name, text in ALL.items() if name.startswith("SELECT_") and isinstance(text, str)}
 HISTORIES = {
     f"{name} {kind} {direction}": text
-    for name in ("SELECT_HISTORY", "SELECT_ARTIFACTS")
+    for name in ("SELECT_HISTORY", "SELECT_ARTIFACTS", "SELECT_APPROVAL_PAGE")
     for kind, texts in getattr(statements, name).items()
     for direction, text in attrs.asdict(texts).items()
 }
-WRITES = {name: text for name, text in vars(statements).items() if name.startswith("DELETE_")}
+WRITES = {name: text for name, text in ALL.items() if name.startswith("DELETE_")}
 # Looking at every row of a table, or putting all that was found in order before the first row is handed out.
 FULL_SCAN = re.compile(r"Seq Scan|Sort|Hash Join|Merge Join")
 ROWS = 30_000
@@ -44,6 +45,12 @@ INSERT INTO messages SELECT n, 'm' || n, (ARRAY['room', 'thread', 'dm'])[1 + n %
 FROM generate_series(1, {ROWS}) AS n;
 INSERT INTO artifacts (id, room_id, thread_id, dm_id, body)
 SELECT 'art' || seq, room_id, thread_id, dm_id, decode(repeat('00', 100), 'hex') FROM messages ORDER BY seq;
+INSERT INTO approvals SELECT n, 'apr' || n, 'agent' || n % 50, (ARRAY['pending', 'approved', 'denied'])[1 + n % 3], n,
+    decode(repeat('00', 300), 'hex')
+FROM generate_series(1, {ROWS}) AS n;
+INSERT INTO relay_outbox SELECT 'to' || n % 3, n, 'm' || n, 'room:' || n % 10, '', 0, NULL, NULL, NULL,
+    CASE WHEN n % 20 = 0 THEN '' END, decode(repeat('00', 500), 'hex')
+FROM generate_series(1, {ROWS}) AS n;
 INSERT INTO sessions SELECT 'digest' || n, 'key', '', '' FROM generate_series(1, 3000) AS n;
 INSERT INTO pair_networks SELECT 'key' || n, 'net' FROM generate_series(1, 3000) AS n;
 INSERT INTO directory_changes SELECT 'agent', 'agent' || n, n FROM generate_series(1, 5000) AS n;

@@ -12,6 +12,7 @@ import pytest
 from moltnet.protocol.messages import TargetKind
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage.limits import SQLITE_ROWS_PER_INSERT
+from moltnet.storage.sql import sqlite_outbox
 from moltnet.storage.sql import sqlite_statements as statements
 from moltnet.storage.sql.migrate import load_migrations, migrate
 from moltnet.storage.sql.sqlite import sqlite_store
@@ -23,23 +24,31 @@ from tests.storage.examples import GENERAL, NETWORK, remove_agent, remove_room, 
 # All but the directory, which is loaded whole, once.
 TEXTS = {
     name: text
-    for name, text in vars(statements).items()
-    if isinstance(text, str) and name.isupper() and not name.startswith(("_", "LOAD_"))
+    for name, text in {**vars(statements), **vars(sqlite_outbox)}.items()
+    if isinstance(text, str) and " " in text and name.isupper() and not name.startswith(("_", "LOAD_"))
 }
 INSERTS = {
     name: insert.text(SQLITE_ROWS_PER_INSERT)
-    for name, insert in vars(statements).items()
+    for name, insert in {**vars(statements), **vars(sqlite_outbox)}.items()
     if isinstance(insert, statements.Insert)
 }
-HISTORIES = {
-    f"SELECT_HISTORY {kind} {name}": text
-    for kind, texts in statements.SELECT_HISTORY.items()
-    for name, text in attrs.asdict(texts).items()
-} | {
-    f"SELECT_ARTIFACTS {kind} {name}": text
-    for kind, texts in statements.SELECT_ARTIFACTS.items()
-    for name, text in attrs.asdict(texts).items()
-}
+HISTORIES = (
+    {
+        f"SELECT_HISTORY {kind} {name}": text
+        for kind, texts in statements.SELECT_HISTORY.items()
+        for name, text in attrs.asdict(texts).items()
+    }
+    | {
+        f"SELECT_ARTIFACTS {kind} {name}": text
+        for kind, texts in statements.SELECT_ARTIFACTS.items()
+        for name, text in attrs.asdict(texts).items()
+    }
+    | {
+        f"SELECT_APPROVAL_PAGE {filters} {name}": text
+        for filters, texts in statements.SELECT_APPROVAL_PAGE.items()
+        for name, text in attrs.asdict(texts).items()
+    }
+)
 # A list of keys is a table too, and so are the rows of an INSERT, but those are as long as the batch.
 FULL_SCAN = re.compile(r"SCAN (?!json_each\b|\d+ CONSTANT ROWS)|USE TEMP B-TREE")
 

@@ -28,10 +28,12 @@ from moltnet.storage.backup.format import (
 )
 from moltnet.storage.backup.target import StoreNotEmpty, require_empty
 from moltnet.storage.changes import Changes
+from moltnet.storage.outbox_memory import outbox_line
 from moltnet.storage.records import PairNetwork, StoredSession
 from moltnet.storage.snapshot_format import event_line, message_line, wrong_network
 from moltnet.storage.sql import rows
 from moltnet.storage.sql.migrate import load_migrations, missing_steps
+from moltnet.storage.sql.outbox_rows import outbox_row
 from moltnet.storage.sql.postgres import statements
 from moltnet.storage.sql.postgres.batch import changed_keys, write_changes
 from moltnet.storage.sql.postgres.database import Connection, PostgresDatabase, Work, open_database
@@ -39,6 +41,7 @@ from moltnet.storage.sql.postgres.dsn import parse_dsn
 from moltnet.storage.sql.postgres.failures import ConnectionLost, unreachable
 from moltnet.storage.sql.postgres.feed import Position, position_of
 from moltnet.storage.sql.postgres.names import stored_agent, stored_room
+from moltnet.storage.sql.postgres.outbox import LOAD_OUTBOX_AFTER
 from moltnet.storage.sql.postgres.schema import schema_version
 from moltnet.storage.sql.postgres.store import PostgresStore, open_postgres
 from moltnet.storage.sql.rows import Row
@@ -94,7 +97,7 @@ class _Step:
     """A statement that reads what follows a key, bounded by ``bounds``, and what its rows are in the file."""
 
     text: str
-    after: str | int
+    after: tuple[str | int, ...]
     bounds: Sequence[object]
     lines: Callable[[Sequence[Row]], Iterable[bytes]]
 
@@ -110,10 +113,10 @@ class PostgresSource:
     async def next_block(self) -> Sequence[bytes]:
         while self._steps:
             step = self._steps.popleft()
-            found = await self._transaction.run(partial(_fetch, text=step.text, values=(step.after, *step.bounds)))
+            found = await self._transaction.run(partial(_fetch, text=step.text, values=(*step.after, *step.bounds)))
             if found:
-                # The first column is the key by which they are ordered.
-                self._steps.appendleft(attrs.evolve(step, after=found[-1][0]))
+                # The first columns are the key by which they are ordered.
+                self._steps.appendleft(attrs.evolve(step, after=tuple(found[-1][: len(step.after)])))
                 return list(step.lines(found))
         return ()
 
@@ -196,11 +199,11 @@ def _steps(header: Header, selection: Selection) -> Iterator[_Step]:
     is_whole = selection.content is Content.NETWORK
 
     def by_id(text: str, kind: Kind, value: Callable[[Row], object]) -> _Step:
-        return _Step(text, "", (limits.BACKUP_BLOCK_LINES,), lambda found: value_lines(kind, map(value, found)))
+        return _Step(text, ("",), (limits.BACKUP_BLOCK_LINES,), lambda found: value_lines(kind, map(value, found)))
 
     def by_seq(text: str, end: int, entry: Callable[[Row], bytes]) -> _Step:
         bounds = (end, limits.BACKUP_BLOCK_LINES, limits.BACKUP_BLOCK_BYTES)
-        return _Step(text, 0, bounds, lambda found: map(entry, found))
+        return _Step(text, (0,), bounds, lambda found: map(entry, found))
 
     yield by_id(statements.LOAD_ROOMS_AFTER, Kind.ROOM, lambda row: stored_room(row, network_id))
     if is_whole:
@@ -208,16 +211,28 @@ def _steps(header: Header, selection: Selection) -> Iterator[_Step]:
         if selection.sessions:
             yield by_id(statements.LOAD_SESSIONS_AFTER, Kind.SESSION, lambda row: StoredSession(*row))
         yield by_id(statements.LOAD_PAIR_NETWORKS_AFTER, Kind.PAIR_NETWORK, lambda row: PairNetwork(*row))
+        yield _Step(
+            statements.LOAD_APPROVALS_AFTER,
+            (0,),
+            (_END, limits.BACKUP_BLOCK_LINES),
+            lambda found: value_lines(Kind.APPROVAL, map(rows.stored_approval, found)),
+        )
     yield by_id(statements.LOAD_THREADS_AFTER, Kind.THREAD, lambda row: rows.thread(row, network_id))
     yield by_id(statements.LOAD_DIRECTS_AFTER, Kind.DIRECT, lambda row: rows.direct(row, network_id))
     yield by_seq(statements.LOAD_MESSAGES_AFTER, header.pruned_to if is_whole else _END, _message_line)
     if is_whole:
         yield by_seq(statements.LOAD_EVENTS_AFTER, _END, partial(_log_line, network_id=network_id))
+        bounds = (limits.BACKUP_BLOCK_LINES, limits.BACKUP_BLOCK_BYTES)
+        yield _Step(LOAD_OUTBOX_AFTER, ("", 0), bounds, lambda found: map(_relay_line, found))
 
 
 def _message_line(row: Row) -> bytes:
     seq, body, digest, addressed = row
     return line(Kind.MESSAGE, message_line(seq, body, digest, rows.names(addressed or "[]")))
+
+
+def _relay_line(row: Row) -> bytes:
+    return line(Kind.RELAY, outbox_line(outbox_row(row)))
 
 
 def _log_line(row: Row, network_id: NetworkId) -> bytes:

@@ -6,7 +6,7 @@ messages in rooms, takes four: begin and lock, load, write, commit.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
@@ -22,23 +22,30 @@ from moltnet.storage.sql.postgres import statements
 from moltnet.storage.sql.postgres.database import Connection, Work
 from moltnet.storage.sql.postgres.feed import Position, merged, news_since
 from moltnet.storage.sql.postgres.names import agent_row, room_row, stored_agent, stored_room
+from moltnet.storage.sql.postgres.outbox import find_dead_letters, retried_keys, write_outbox
 from moltnet.storage.sql.rows import Row
-from moltnet.storage.store import Committed
+from moltnet.storage.store import Committed, StorageError
 
 Result = TypeVar("Result")
+
+# Empty for a transaction that has written nothing.
+_TRANSACTION_ID: Final = "SELECT coalesce(pg_current_xact_id_if_assigned()::text, '')"
+_TRANSACTION_STATUS: Final = "SELECT pg_xact_status($1::text::xid8)"
 
 
 @attrs.frozen
 class Written:
     """A batch that is written but for the word COMMIT, or that was: what it comes to, and where the log ends with it.
 
-    ``own_id`` is its last event, which is in the log if and only if the batch is; empty if it has none. ``end`` is what
+    ``own_id`` is its last event, which is in the log if and only if the batch is; empty if it has none. Then
+    ``transaction_id`` is what the database calls it, empty if the batch has written nothing at all. ``end`` is what
     remains to be said: that others shall look, if there is something to see, and COMMIT.
     """
 
     committed: Committed
     position: Position
     own_id: str
+    transaction_id: str
     end: str
 
 
@@ -80,17 +87,30 @@ async def write_batch(
         await statements.PUT_CHANGES.run(connection, ((kind, key, revision) for kind, key in changed))
     if changes.closed_sessions:
         await connection.execute(statements.FORGET_CLOSED_SESSIONS)
+    own_id = changes.records[-1].id if changes.records else ""
     return Written(
         committed=merged(news, Committed.of(planned)),
         position=Position(facts.newest_seq, revision),
-        own_id=changes.records[-1].id if changes.records else "",
+        own_id=own_id,
+        # Almost all batches have an event, and are spared the question.
+        transaction_id="" if own_id else await connection.fetchval(_TRANSACTION_ID),
         end=statements.NOTIFY_AND_COMMIT if changed or changes.records else "COMMIT",
     )
 
 
 async def was_written(connection: Connection, written: Written) -> bool:
-    """Whether a batch was committed whose COMMIT had no answer. Asked under the lock, so it is not still under way."""
-    return bool(await connection.fetchval(statements.SELECT_EVENT_SEQ, written.own_id) == written.position.seq)
+    """Whether a batch was committed whose COMMIT had no answer. Asked under the lock, so it is not still under way.
+
+    One that wrote nothing was not: made again, it comes to the same. Raises ``StorageError`` if nobody knows any more.
+    """
+    if written.own_id:
+        return bool(await connection.fetchval(statements.SELECT_EVENT_SEQ, written.own_id) == written.position.seq)
+    if not written.transaction_id:
+        return False
+    status = await connection.fetchval(_TRANSACTION_STATUS, written.transaction_id)
+    if status not in ("committed", "aborted"):
+        raise StorageError("whether the change was made is not known: the database has forgotten its transaction")
+    return bool(status == "committed")
 
 
 async def found(connection: Connection, text: str, keys: Collection[str]) -> Sequence[Row]:
@@ -126,6 +146,17 @@ async def _load_facts(connection: Connection, wanted: Needs, network_id: Network
     for row in await found(connection, statements.SELECT_PAIR_NETWORKS, wanted.pair_keys):
         pair = PairNetwork(*row)
         facts.pair_networks[pair.credential_key] = pair
+    for row in await found(connection, statements.SELECT_APPROVALS, wanted.approvals):
+        approval = rows.stored_approval(row)
+        facts.approvals[approval.id] = approval
+    facts.pending_approvals.update(await found(connection, statements.SELECT_PENDING_OF, wanted.pending_of))
+    if wanted.swept_approvals:
+        limit = wanted.swept_approvals
+        due = await connection.fetch(statements.SELECT_DUE_APPROVALS, wanted.approvals_due_us, limit)
+        facts.due_approvals = [rows.stored_approval(row) for row in due]
+        old = await connection.fetch(statements.SELECT_OLD_APPROVALS, wanted.approvals_old_us, limit)
+        facts.old_approvals = [rows.stored_approval(row) for row in old]
+    facts.dead_letters = await find_dead_letters(connection, wanted.dead_letters)
     if wanted.oldest_events:
         oldest = await connection.fetch(statements.SELECT_OLDEST_EVENTS, wanted.oldest_events)
         facts.oldest_events = [OldEvent(*row) for row in oldest]
@@ -154,16 +185,21 @@ async def write_changes(
     await statements.INSERT_MEMBERS.run(connection, come)
     if changes.removed_agents:
         await connection.execute(statements.DELETE_AGENTS, list(changes.removed_agents))
+        await connection.execute(statements.DELETE_APPROVALS_OF, list(changes.removed_agents))
     await statements.PUT_AGENTS.run(connection, map(agent_row, changes.agents.values()))
     if changes.closed_sessions:
         await connection.execute(statements.DELETE_SESSIONS, list(changes.closed_sessions))
     await statements.PUT_SESSIONS.run(connection, map(rows.session_row, changes.sessions.values()))
     await statements.INSERT_PAIR_NETWORKS.run(connection, map(rows.pair_network_row, changes.pair_networks.values()))
+    if changes.forgotten_approvals:
+        await connection.execute(statements.DELETE_APPROVALS, list(changes.forgotten_approvals))
+    await statements.PUT_APPROVALS.run(connection, map(rows.approval_row, changes.approvals.values()))
     await statements.PUT_THREADS.run(connection, map(rows.thread_row, changes.threads.values()))
     await statements.PUT_DIRECTS.run(connection, map(rows.direct_row, changes.directs.values()))
     await statements.INSERT_PARTICIPANTS.run(connection, _new_participants(changes, known_directs))
     if changes.records:
         await connection.execute(statements.WRITE_LOG, *_log_columns(changes))
+    await write_outbox(connection, changes)
 
 
 def _log_columns(changes: Changes) -> Iterator[Sequence[object]]:
@@ -208,3 +244,4 @@ def changed_keys(changes: Changes) -> Iterator[tuple[str, str]]:
     yield from (("agent", agent_id) for agent_id in changes.agents)
     yield from (("session", digest) for digest in {**changes.sessions, **dict.fromkeys(changes.closed_sessions)})
     yield from (("pair_network", key) for key in changes.pair_networks)
+    yield from retried_keys(changes)

@@ -93,7 +93,9 @@ async def open_database(dsn: Dsn) -> AsyncIterator["PostgresDatabase"]:
 
 @attrs.define(eq=False)
 class PostgresDatabase:
-    """One connection that writes, a few that read, and one that listens, each opened again after it was lost.
+    """One connection that writes, a few that read, one that listens, and one for what servers settle among themselves.
+
+    Each is opened again after it was lost.
 
     Tasks in ``background`` are cancelled when the database is closed.
     """
@@ -103,14 +105,16 @@ class PostgresDatabase:
     background: trio.Nursery
     _writer: "_Link" = attrs.field(init=False)
     _listener: "_Link" = attrs.field(init=False)
+    _steward: "_Link" = attrs.field(init=False)
     _readers: tuple["_Link", ...] = attrs.field(init=False)
     _idle_readers: deque["_Link"] = attrs.field(init=False)
     _lost_at: float = attrs.field(init=False, default=_NEVER)
     write_turn: trio.Lock = attrs.field(init=False, factory=trio.Lock)
+    _settle_turn: trio.Lock = attrs.field(init=False, factory=trio.Lock)
     read_limiter: trio.CapacityLimiter = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._writer, self._listener = _Link(self.dsn), _Link(self.dsn)
+        self._writer, self._listener, self._steward = _Link(self.dsn), _Link(self.dsn), _Link(self.dsn)
         self._readers = tuple(_Link(self.dsn) for _ in range(limits.POSTGRES_READERS))
         self._idle_readers = deque(self._readers)
         self.read_limiter = trio.CapacityLimiter(len(self._readers))
@@ -133,6 +137,21 @@ class PostgresDatabase:
             with trio.CancelScope(shield=True):
                 result = await self._call(self._writer, work, limits.POSTGRES_CALL_SECONDS)
         return result
+
+    async def settle(self, work: Work[Result], seconds: float) -> Result:
+        """Run ``work``, which is short, on a connection where it waits for no commit and no reader of ours.
+
+        One try, of ``seconds`` at most, once its turn has come. Raises and is cancelled as ``write`` is.
+        """
+        async with self._settle_turn:
+            with trio.CancelScope(shield=True):
+                result = await self._call(self._steward, work, seconds)
+        return result
+
+    @property
+    def settling_connections(self) -> int:
+        """How often the connection of ``settle`` was opened: after another one, what was said on it may be lost."""
+        return self._steward.connections
 
     async def read(self, work: Work[Result]) -> Result:
         """Run ``work`` beside the writer. Cancelled, its statement is cancelled too. Raises as ``write`` does.
@@ -194,7 +213,7 @@ class PostgresDatabase:
     async def aclose(self) -> None:
         """Close everything. Nobody reads or writes any more."""
         async with trio.open_nursery() as nursery:
-            for link in (self._writer, self._listener, *self._readers):
+            for link in (self._writer, self._listener, self._steward, *self._readers):
                 nursery.start_soon(self._close, link)
 
     async def _close(self, link: "_Link") -> None:
@@ -239,6 +258,7 @@ class _Link:
 
     dsn: Dsn
     lost: trio.Event = attrs.field(init=False, factory=trio.Event)
+    connections: int = attrs.field(init=False, default=0)
     _connection: Any = attrs.field(init=False, default=None)
 
     @property
@@ -253,6 +273,7 @@ class _Link:
     async def run(self, work: Work[Result]) -> Result:
         if not self.is_open:
             self._connection = await self._connect()
+            self.connections += 1
         connection = self._connection
         try:
             return await work(connection)

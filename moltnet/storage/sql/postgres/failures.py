@@ -37,7 +37,12 @@ _LOST: Final = (
 # The last one says that a newer server has changed a table under a statement; the next try prepares it again.
 _COLLISIONS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.InvalidCachedStatementError)
 _NO_ROOM: Final = (asyncpg.DiskFullError, asyncpg.ReadOnlySQLTransactionError)
-_BUGS: Final = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
+# A value that is too long for an index is one that does not fit, too: it must not fail what waits in the same batch.
+_BUGS: Final = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+    asyncpg.ProgramLimitExceededError,
+)
 
 
 def is_useless_after(error: BaseException) -> bool:

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 import attrs
 
+from moltnet.protocol.events import EventType
 from moltnet.protocol.ids import AgentId, NetworkId
 from moltnet.storage.limits import MAX_REPLAY_BYTES, POSTGRES_NEWS_EVENTS
+from moltnet.storage.outbox import ANY_PAIRING
 from moltnet.storage.records import PairNetwork, StoredSession
 from moltnet.storage.sql import rows
 from moltnet.storage.sql.postgres import statements
@@ -49,7 +51,11 @@ async def news_since(connection: Connection, seen: Position, newest: Position, n
         found = await connection.fetch(
             statements.SELECT_NEWEST_EVENTS, seen.seq, POSTGRES_NEWS_EVENTS, MAX_REPLAY_BYTES
         )
-        news = attrs.evolve(news, records=tuple(rows.event_record(row, network_id) for row in reversed(found)))
+        records = tuple(rows.event_record(row, network_id) for row in reversed(found))
+        # Messages of others may wait to be relayed, and this may be the server that relays.
+        told = len(records) < newest.seq - seen.seq or any(each.type == EventType.MESSAGE_CREATED for each in records)
+        relayed = frozenset({ANY_PAIRING}) if told else frozenset[str]()
+        news = attrs.evolve(news, records=records, relayed=relayed)
     if newest.revision > seen.revision:
         news = await _directory_news(connection, news, seen.revision, network_id)
     return news
@@ -76,6 +82,8 @@ async def _directory_news(connection: Connection, news: Committed, revision: int
     if "pair_network" in keys:
         pairs = await connection.fetch(statements.SELECT_PAIR_NETWORKS, keys["pair_network"])
         news = attrs.evolve(news, pair_networks=tuple(PairNetwork(*row) for row in pairs))
+    if "relay" in keys:
+        news = attrs.evolve(news, retried_relays=frozenset(keys["relay"]))
     return news
 
 
@@ -96,6 +104,8 @@ def merged(news: Committed, own: Committed) -> Committed:
         sessions=_latest(sessions, {session.digest: session for session in own.sessions}),
         closed_sessions=news.closed_sessions | own.closed_sessions,
         pair_networks=news.pair_networks + own.pair_networks,
+        relayed=news.relayed | own.relayed,
+        retried_relays=news.retried_relays | own.retried_relays,
     )
 
 

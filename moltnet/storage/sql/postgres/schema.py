@@ -35,6 +35,11 @@ _TABLES: Final = (
     "sessions",
     "pair_networks",
     "directory_changes",
+    "servers",
+    "owners",
+    "seats",
+    "seat_changes",
+    "buckets",
 )
 _NETWORK_ID: Final = "network_id"
 

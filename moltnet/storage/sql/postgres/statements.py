@@ -24,6 +24,7 @@ _NOT_TEXT: Final = {
     "seq": "bigint",
     "revision": "bigint",
     "message_count": "bigint",
+    "moment_us": "bigint",
     "body": "bytea",
     "digest": "bytea",
     "wire": "bytea",
@@ -77,12 +78,16 @@ INSERT_PAIR_NETWORKS: Final = Insert("pair_networks", rows.PAIR_NETWORK_COLUMNS)
 PUT_CHANGES: Final = Insert(
     "directory_changes", ("kind", "key", "revision"), _replacing("revision", "changed_at", key="kind, key")
 )
+# Of an approval only what was decided changes.
+PUT_APPROVALS: Final = Insert("approvals", rows.APPROVAL_COLUMNS, _replacing("state", "moment_us", "body", key="seq"))
 DELETE_MEMBERS: Final = (
     "DELETE FROM room_members USING unnest($1::text[], $2::text[]) AS gone (room_id, member_id) "
     "WHERE room_members.room_id = gone.room_id AND room_members.member_id = gone.member_id"
 )
 DELETE_AGENTS: Final = "DELETE FROM agents WHERE id = ANY ($1::text[])"
 DELETE_SESSIONS: Final = "DELETE FROM sessions WHERE digest = ANY ($1::text[])"
+DELETE_APPROVALS: Final = "DELETE FROM approvals WHERE id = ANY ($1::text[])"
+DELETE_APPROVALS_OF: Final = "DELETE FROM approvals WHERE agent_id = ANY ($1::text[])"
 # The newest row stays: the next revision is counted from it.
 FORGET_CLOSED_SESSIONS: Final = (
     "DELETE FROM directory_changes WHERE kind = 'session' "
@@ -92,13 +97,13 @@ FORGET_CLOSED_SESSIONS: Final = (
 )
 DELETE_EVENTS_TO: Final = "DELETE FROM events WHERE seq <= $1"
 DELETE_MESSAGES_TO: Final = "DELETE FROM messages WHERE seq <= $1"
-# Those of messages that go: `art_`, the message's id, and the number of the part. Another message's id may begin alike,
-# then more than a number follows; "`" comes after "_".
-DELETE_ARTIFACTS_TO: Final = (
-    "DELETE FROM artifacts USING messages WHERE messages.seq <= $1 "
-    "AND artifacts.id > 'art_' || messages.id || '_' AND artifacts.id < 'art_' || messages.id || '`' "
+# Those of a message: `art_`, the message's id, and the number of the part. Another message's id may begin alike, then
+# more than a number follows; "`" comes after "_".
+_ARTIFACT_OF: Final = (
+    "artifacts.id > 'art_' || messages.id || '_' AND artifacts.id < 'art_' || messages.id || '`' "
     "AND strpos(substr(artifacts.id, length(messages.id) + 6), '_') = 0"
 )
+DELETE_ARTIFACTS_TO: Final = f"DELETE FROM artifacts USING messages WHERE messages.seq <= $1 AND {_ARTIFACT_OF}"
 PUT_META: Final = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 # Events, messages and artifacts in one step, which is all that most commits write.
 WRITE_LOG: Final = (
@@ -144,8 +149,22 @@ SELECT_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE id = ANY ($1::text[])"
 SELECT_AGENTS: Final = f"SELECT {_AGENT} FROM agents WHERE id = ANY ($1::text[])"
 SELECT_SESSIONS: Final = f"SELECT {_SESSION} FROM sessions WHERE digest = ANY ($1::text[])"
 SELECT_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks WHERE credential_key = ANY ($1::text[])"
+SELECT_APPROVALS: Final = "SELECT seq, body FROM approvals WHERE id = ANY ($1::text[])"
+SELECT_PENDING_OF: Final = (
+    "SELECT wanted.id, (SELECT count(*) FROM approvals WHERE agent_id = wanted.id AND state = 'pending') "
+    "FROM unnest($1::text[]) AS wanted (id)"
+)
+SELECT_DUE_APPROVALS: Final = (
+    "SELECT seq, body FROM approvals WHERE state = 'pending' AND moment_us <= $1 ORDER BY moment_us LIMIT $2"
+)
+SELECT_OLD_APPROVALS: Final = (
+    "SELECT seq, body FROM approvals WHERE state <> 'pending' AND moment_us < $1 ORDER BY moment_us LIMIT $2"
+)
 SELECT_OLDEST_EVENTS: Final = "SELECT seq, created_at FROM events ORDER BY seq LIMIT $1"
-SELECT_OLDEST_MESSAGES: Final = "SELECT seq, id, created_at FROM messages ORDER BY seq LIMIT $1"
+SELECT_OLDEST_MESSAGES: Final = (
+    f"SELECT seq, id, created_at, octet_length(body), (SELECT count(*) FROM artifacts WHERE {_ARTIFACT_OF}) "
+    "FROM messages ORDER BY seq LIMIT $1"
+)
 
 # The directory is loaded whole, once; later only what has changed.
 LOAD_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NULL ORDER BY id"
@@ -163,7 +182,7 @@ SELECT_EVENT_BOUNDS: Final = (
 SELECT_EVENT_SEQ: Final = "SELECT seq FROM events WHERE id = $1"
 
 
-def _as_many_as_fit(columns: str, size: str, found: str, order: str) -> str:
+def as_many_as_fit(columns: str, size: str, found: str, order: str) -> str:
     """The rows of ``found``, up to one that lies beyond so many bytes, which is the last parameter; two at least.
 
     The database adds the sizes up without looking at the bodies, so little more than a page leaves it.
@@ -176,14 +195,14 @@ def _as_many_as_fit(columns: str, size: str, found: str, order: str) -> str:
     return f"SELECT {columns} FROM ({sized}) AS page WHERE bytes_before <= ${parameter} OR number <= 2"
 
 
-SELECT_EVENTS_AFTER: Final = _as_many_as_fit(
+SELECT_EVENTS_AFTER: Final = as_many_as_fit(
     ", ".join((*rows.EVENT_COLUMNS, "body")),
     "octet_length(coalesce(wire, body))",
     f"SELECT {_EVENT}, {_BODY} FROM events WHERE events.seq > $1 ORDER BY events.seq LIMIT $2",
     "seq",
 )
 # The newest of those after a place, newest first.
-SELECT_NEWEST_EVENTS: Final = _as_many_as_fit(
+SELECT_NEWEST_EVENTS: Final = as_many_as_fit(
     ", ".join((*rows.EVENT_COLUMNS, "body")),
     "octet_length(coalesce(wire, body))",
     f"SELECT {_EVENT}, {_BODY} FROM events WHERE events.seq > $1 ORDER BY events.seq DESC LIMIT $2",
@@ -206,13 +225,13 @@ _WAKES_BETWEEN: Final = (
     f"SELECT agent_id, seq, id, wire FROM events WHERE {_WAKES} AND "
     "(agent_id, seq) > ($1, $2) AND (agent_id, seq) < ($1, $3)"
 )
-SELECT_WAKES_BEFORE: Final = _as_many_as_fit(
+SELECT_WAKES_BEFORE: Final = as_many_as_fit(
     "id, wire",
     "octet_length(wire)",
     f"{_WAKES_BETWEEN} ORDER BY agent_id DESC, seq DESC LIMIT $4",
     "agent_id DESC, seq DESC",
 )
-SELECT_WAKES_AFTER: Final = _as_many_as_fit(
+SELECT_WAKES_AFTER: Final = as_many_as_fit(
     "id, wire", "octet_length(wire)", f"{_WAKES_BETWEEN} ORDER BY agent_id, seq LIMIT $4", "agent_id, seq"
 )
 
@@ -223,16 +242,17 @@ LOAD_SESSIONS_AFTER: Final = f"SELECT {_SESSION} FROM sessions WHERE digest > $1
 LOAD_PAIR_NETWORKS_AFTER: Final = (
     f"SELECT {_PAIR_NETWORK} FROM pair_networks WHERE credential_key > $1 ORDER BY credential_key LIMIT $2"
 )
+LOAD_APPROVALS_AFTER: Final = "SELECT seq, body FROM approvals WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3"
 LOAD_THREADS_AFTER: Final = f"SELECT {_THREAD} FROM threads WHERE id > $1 ORDER BY id LIMIT $2"
 LOAD_DIRECTS_AFTER: Final = f"SELECT {_DIRECT} FROM dms WHERE id > $1 ORDER BY id LIMIT $2"
-LOAD_MESSAGES_AFTER: Final = _as_many_as_fit(
+LOAD_MESSAGES_AFTER: Final = as_many_as_fit(
     "seq, body, digest, addressed",
     "octet_length(body)",
     "SELECT seq, body, digest, (SELECT addressed FROM events WHERE events.seq = messages.seq) AS addressed "
     "FROM messages WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
     "seq",
 )
-LOAD_EVENTS_AFTER: Final = _as_many_as_fit(
+LOAD_EVENTS_AFTER: Final = as_many_as_fit(
     ", ".join((*rows.EVENT_COLUMNS, "body", "digest")),
     "octet_length(coalesce(wire, body))",
     f"SELECT {_EVENT}, {_BODY}, (SELECT digest FROM messages WHERE messages.seq = events.seq) AS digest "
@@ -242,8 +262,10 @@ LOAD_EVENTS_AFTER: Final = _as_many_as_fit(
 LOAD_ENDS: Final = "SELECT coalesce((SELECT min(seq) FROM events), 1), coalesce((SELECT max(seq) FROM messages), 0)"
 COUNT_ALL: Final = (
     "SELECT (SELECT count(*) FROM rooms), (SELECT count(*) FROM agents), (SELECT count(*) FROM sessions), "
-    "(SELECT count(*) FROM pair_networks), (SELECT count(*) FROM threads), (SELECT count(*) FROM dms), "
-    "(SELECT count(*) FROM messages), (SELECT count(*) FROM events WHERE wire IS NOT NULL)"
+    "(SELECT count(*) FROM pair_networks), (SELECT count(*) FROM approvals), "
+    "(SELECT count(*) FROM threads), (SELECT count(*) FROM dms), "
+    "(SELECT count(*) FROM messages), (SELECT count(*) FROM events WHERE wire IS NOT NULL), "
+    "(SELECT count(*) FROM relay_outbox)"
 )
 
 
@@ -272,7 +294,7 @@ def _before(column: str, place: str, value: str = "$1") -> str:
 
 def _history(table: str, place: str, column: str, kind: str = "true") -> HistoryStatements:
     items = f"SELECT {column}, {place}, id, body FROM {table} WHERE {kind} AND"
-    fits = partial(_as_many_as_fit, "id, body", "octet_length(body)")
+    fits = partial(as_many_as_fit, "id, body", "octet_length(body)")
     return HistoryStatements(
         # Its id first, and nothing else: of a usual conversation all is read as quickly, of a large one it is not.
         place=f"WITH item AS MATERIALIZED (SELECT * FROM {table} WHERE id = $2) "
@@ -292,6 +314,39 @@ SELECT_ARTIFACTS: Final[Mapping[TargetKind, HistoryStatements]] = {
     TargetKind.ROOM: _history("artifacts", "place", "room_id"),
     TargetKind.THREAD: _history("artifacts", "place", "thread_id"),
     TargetKind.DM: _history("artifacts", "place", "dm_id"),
+}
+
+
+def _approvals(column: str = "", condition: str = "") -> HistoryStatements:
+    """Approvals where ``column`` is ``$1``, in the order of an index on it and ``seq``, and ``condition`` holds."""
+    count = bool(column) + bool(condition)
+    place, limit = f"${count + 1}", f"${count + 2}"
+    key, value = (f"{column}, seq", "$1, ") if column else ("seq", "")
+    also = f" AND {condition}" if condition else ""
+
+    def beyond(sign: str, back: str, end: int, order: str) -> str:
+        # Why it is not said with ``=`` stands at ``_after``.
+        by = ", ".join(f"{each}{order}" for each in key.split(", "))
+        return (
+            f"SELECT id, body, seq FROM approvals WHERE ({key}) {sign} ({value}{place}) "
+            f"AND ({key}) {back} ({value}{end}){also} ORDER BY {by} LIMIT {limit}"
+        )
+
+    equals = f" AND {column} = $1" if column else ""
+    return HistoryStatements(
+        place=f"SELECT seq FROM approvals WHERE id = {place}{equals}{also}",
+        older=beyond("<", ">", 0, " DESC"),
+        newer=beyond(">", "<", 2**63 - 1, ""),
+    )
+
+
+# By whether they are of one agent, and in one state.
+SELECT_APPROVAL_PAGE: Final[Mapping[tuple[bool, bool], HistoryStatements]] = {
+    (False, False): _approvals(),
+    (False, True): _approvals("state"),
+    (True, False): _approvals("agent_id"),
+    # By an index on all three PostgreSQL would still go through one on the agent, and sort.
+    (True, True): _approvals("agent_id", "state = $2"),
 }
 
 # Lists by id.

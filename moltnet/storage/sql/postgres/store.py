@@ -1,10 +1,12 @@
 """The store on PostgreSQL: any number of servers on one database see each other's commits in one order.
 
-How connections are kept stands in ``database``, the writing side in ``batch``, what others have committed in ``feed``.
+How connections are kept stands in ``database``, the writing side in ``batch``, what others have committed in ``feed``,
+what servers settle besides in ``servers``.
 """
 
+import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -13,34 +15,44 @@ import trio
 
 from moltnet.config.secrets import Secret
 from moltnet.log import get_logger
-from moltnet.protocol.ids import AgentId, DirectId, NetworkId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
+from moltnet.protocol.relays import DeadLetter
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import format_timestamp, utc_now
 from moltnet.storage import limits
 from moltnet.storage.commands import AnyCommand
+from moltnet.storage.outbox import OutboxDepth, OutboxRow
 from moltnet.storage.pages import body_page, id_page, replay_page
 from moltnet.storage.records import (
+    ApprovalFilter,
     DirectoryContents,
     EventBounds,
     EventRecord,
     History,
     PairNetwork,
+    StoredApproval,
     StoredPage,
     StoredSession,
 )
+from moltnet.storage.seating import Seating
+from moltnet.storage.spending import Spending
 from moltnet.storage.sql import rows
 from moltnet.storage.sql.migrate import load_migrations
 from moltnet.storage.sql.postgres import statements
+from moltnet.storage.sql.postgres.approvals import approval_page, find_approval
 from moltnet.storage.sql.postgres.batch import Written, found, transaction, was_written, write_batch
 from moltnet.storage.sql.postgres.database import Connection, PostgresDatabase, open_database
 from moltnet.storage.sql.postgres.dsn import parse_dsn
 from moltnet.storage.sql.postgres.failures import ConnectionLost, unreachable
 from moltnet.storage.sql.postgres.feed import Position, news_since, position_of
+from moltnet.storage.sql.postgres.lease import USUAL_TIMES, LeaseTimes
 from moltnet.storage.sql.postgres.names import sought, stored_agent, stored_room
+from moltnet.storage.sql.postgres.outbox import read_dead_letters, read_depths, read_outbox
 from moltnet.storage.sql.postgres.schema import BEGIN_PREPARING, prepare
+from moltnet.storage.sql.postgres.servers import Servers
 from moltnet.storage.sql.rows import Row
-from moltnet.storage.store import Committed, StorageError, Store, UnknownCursor
+from moltnet.storage.store import Committed, StorageError, StorageFull, Store, UnknownCursor
 
 log = get_logger("storage")
 
@@ -52,8 +64,12 @@ _BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 @asynccontextmanager
-async def open_postgres(dsn: Secret | str, network_id: NetworkId) -> AsyncIterator[Store]:
+async def open_postgres(
+    dsn: Secret | str, network_id: NetworkId, times: LeaseTimes = USUAL_TIMES
+) -> AsyncIterator[Store]:
     """The store of ``network_id`` in a database that is there; its tables are created if they are missing.
+
+    All servers of a database go by the same ``times``.
 
     Raises ``SchemaUnsupported``, ``WrongNetwork``, ``StorageError``; none of their texts holds a password.
     """
@@ -66,11 +82,17 @@ async def open_postgres(dsn: Secret | str, network_id: NetworkId) -> AsyncIterat
                 partial(transaction, begin=BEGIN_PREPARING, work=preparing), limits.POSTGRES_MIGRATION_SECONDS
             )
             position = await database.read(position_of)
+            servers = Servers(database, times)
+            await servers.join()
         except ConnectionLost as error:
             raise unreachable(error, address) from error
-        store = PostgresStore(network_id, database, begin, position)
+        store = PostgresStore(network_id, database, begin, position, servers)
         database.background.start_soon(store.keep_listening)
-        yield store
+        database.background.start_soon(servers.run)
+        try:
+            yield store
+        finally:
+            await servers.leave()
 
 
 @attrs.define(eq=False)
@@ -81,9 +103,11 @@ class PostgresStore:
     database: PostgresDatabase
     begin: str
     _seen: Position
+    _servers: Servers
     _turn: trio.Lock = attrs.field(init=False, factory=trio.Lock)
     _bell: trio.Event = attrs.field(init=False, factory=trio.Event)
     _deaf: bool = attrs.field(init=False, default=False)
+    _had_no_room: bool = attrs.field(init=False, default=False)
 
     async def commit(self, commands: Sequence[AnyCommand]) -> Committed:
         # One at a time: what is reported as new must be reported once.
@@ -91,12 +115,27 @@ class PostgresStore:
             if not commands:
                 return await self._catch_up()
             with trio.CancelScope(shield=True):
-                committed = await self._commit(commands)
+                try:
+                    committed = await self._commit(commands)
+                except StorageFull:
+                    self._had_no_room = True
+                    raise
         return committed
 
     async def wait_changed(self) -> None:
         await self._bell.wait()
         self._bell = trio.Event()
+
+    def owned(self, name: str) -> AbstractAsyncContextManager[None]:
+        return self._servers.owners.owned(name)
+
+    @property
+    def seating(self) -> Seating:
+        return self._servers.seats
+
+    @property
+    def spending(self) -> Spending:
+        return self._servers.buckets
 
     async def keep_listening(self) -> None:
         """Ring the bell when others commit; for as long as the store is open, and again after a lost connection."""
@@ -145,6 +184,12 @@ class PostgresStore:
     async def wake_page(self, agent_id: AgentId, page: PageRequest) -> StoredPage:
         return await self.database.read(partial(_wake_page, agent_id=sought(agent_id), page=page))
 
+    async def approval(self, approval_id: ApprovalId) -> StoredApproval | None:
+        return await self.database.read(partial(find_approval, approval_id=approval_id))
+
+    async def approval_page(self, wanted: ApprovalFilter, page: PageRequest) -> StoredPage:
+        return await self.database.read(partial(approval_page, wanted=wanted, page=page))
+
     async def thread(self, thread_id: ThreadId) -> Thread | None:
         found_rows = await self.database.read(partial(found, text=statements.SELECT_THREADS, keys=[sought(thread_id)]))
         return rows.thread(found_rows[0], self.network_id) if found_rows else None
@@ -167,9 +212,24 @@ class PostgresStore:
             found_rows = await self.database.read(partial(_direct_rows_of, participants=wanted, page=page))
         return id_page([rows.direct(row, self.network_id) for row in found_rows], page)
 
+    async def outbox(self, pairing_id: str, after_seq: int, limit: int, conversation: str = "") -> Sequence[OutboxRow]:
+        return await self.database.read(
+            partial(read_outbox, pairing_id=pairing_id, after_seq=after_seq, limit=limit, conversation=conversation)
+        )
+
+    async def dead_letters(self, pairing_id: str, page: PageRequest) -> tuple[Sequence[DeadLetter], bool]:
+        return await self.database.read(partial(read_dead_letters, pairing_id=pairing_id, page=page))
+
+    async def outbox_depths(self) -> Sequence[OutboxDepth]:
+        return await self.database.read(read_depths)
+
     async def check_writable(self) -> None:
+        if self._had_no_room:
+            # What was written and not committed has its place on the disk all the same, until it is cleaned away.
+            await self.database.write(partial(transaction, begin="BEGIN", work=_write_much, end=lambda _: "ROLLBACK"))
         now = format_timestamp(utc_now())
         await self.database.write(lambda connection: connection.execute(statements.PUT_META, _WRITE_PROBE, now))
+        self._had_no_room = False
 
     async def _commit(self, commands: Sequence[AnyCommand]) -> Committed:
         unsure: Written | None = None
@@ -183,15 +243,9 @@ class PostgresStore:
             return unsure
 
         async def attempt() -> Written:
-            try:
-                return await self.database.write(
-                    partial(transaction, begin=self.begin, work=write, end=lambda written: written.end)
-                )
-            except ConnectionLost as error:
-                if unsure is None or unsure.own_id:
-                    raise
-                # Without an event of its own there is nothing that tells; done twice it might answer differently.
-                raise StorageError(f"{error}; whether the change was made is not known") from error
+            return await self.database.write(
+                partial(transaction, begin=self.begin, work=write, end=lambda written: written.end)
+            )
 
         written = await self.database.patiently(attempt)
         self._seen = written.position
@@ -216,6 +270,12 @@ class PostgresStore:
             tuple(StoredSession(*row) for row in await load(statements.LOAD_SESSIONS)),
             tuple(PairNetwork(*row) for row in await load(statements.LOAD_PAIR_NETWORKS)),
         )
+
+
+async def _write_much(connection: Connection) -> None:
+    # Nothing that could be compressed.
+    much = os.urandom(limits.WRITE_PROBE_BYTES // 2).hex()
+    await connection.execute(statements.PUT_META, _WRITE_PROBE, much)
 
 
 async def _body_page(
