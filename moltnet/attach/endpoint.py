@@ -3,7 +3,7 @@
 What runs in between is ``moltnet.attach.attachment``; which exception means which end, ``moltnet.attach.ending``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import attrs
@@ -14,7 +14,7 @@ from moltnet.attach.delivery import AttachedAgent, Reporter
 from moltnet.attach.ending import Ending, PeerFailed
 from moltnet.attach.frames import FrameCache
 from moltnet.attach.link import CloseCode, Link
-from moltnet.attach.registry import REBOUND, REMOVED, REPLACED, Registry, Seat
+from moltnet.attach.registry import REBOUND, REMOVED, Registry, Seat
 from moltnet.attach.reports import Reports
 from moltnet.auth.claims import ANONYMOUS_KEY, Claims, CredentialKind
 from moltnet.auth.leases import Lease, Leases
@@ -37,6 +37,10 @@ log = get_logger("attach")
 IDENTIFY_TIMEOUT = "identify_timeout"
 
 
+async def _admit_all() -> None:
+    pass
+
+
 @attrs.frozen(eq=False)
 class Gateway:
     """What all attachments of a server share. ``pending`` holds the handshakes that wait for IDENTIFY."""
@@ -56,7 +60,7 @@ class Gateway:
         for waiting in tuple(self.pending):
             waiting.cancel(reason="the server is restarting")
 
-    async def serve(self, link: Link, claims: Claims, identified: Callable[[], None] = lambda: None) -> str:
+    async def serve(self, link: Link, claims: Claims, identified: Callable[[], Awaitable[None]] = _admit_all) -> str:
         """Serve one attachment whose credential has been checked. Returns how it ended; raises nothing.
 
         ``identified`` is called once the peer has said which agent it is, and may refuse it.
@@ -70,7 +74,7 @@ class Gateway:
             with ending.watched():
                 await link.send(session.hello())
                 identify = await self._identify(link, session, ending)
-                identified()
+                await identified()
                 await self._serve_identified(link, session, identify, claims, ending)
         except BaseException:  # only cancellation gets past the watch, alone or in a group
             with trio.move_on_after(limits.CLOSE_SECONDS, shield=True):
@@ -117,7 +121,8 @@ class Gateway:
         check_may_attach(self.context, claims)
         registration, _ = await claim_agent(self.context, agent_id, identified.agent.name.strip(), claims)
         key = self._collision_key(claims, registration)
-        await self._doubt(agent_id, key)
+        with self._until_drain():
+            await self.registry.doubt(agent_id, key)
         with ExitStack() as released:
             if registration.agent_token:
                 claims = agent_claims(key, frozenset({agent_id}))
@@ -125,6 +130,9 @@ class Gateway:
             self._check_still_owned(registration, key)
             lease = self._lease(claims, agent_id)
             with _seated(seat, ending), _leased(lease, ending):
+                # Whatever changes meanwhile dismisses the seat.
+                with self._until_drain():
+                    await self.registry.confirm(agent_id, key)
                 await link.send(
                     session.ready(
                         agent_id,
@@ -158,21 +166,17 @@ class Gateway:
                 released.callback(attachment.report_end)
                 await attachment.run(position)
 
-    async def _doubt(self, agent_id: AgentId, key: str) -> None:
-        """Let go of an attachment that stands in the way and is half-open, as far as anybody can tell."""
-        seat = self.registry.silent_seat(agent_id, key)
-        if seat is None:
-            return
-        with trio.move_on_after(limits.SILENT_SEAT_SECONDS) as waiting:
+    @contextmanager
+    def _until_drain(self) -> Iterator[None]:
+        """Run what an agent waits for before it is ready. Raises ``StreamEnded`` at the drain."""
+        with trio.CancelScope() as waiting:
             self.pending.add(waiting)
             try:
-                await seat.wait_heard()
+                yield
             finally:
                 self.pending.discard(waiting)
         if self.draining.is_set():
             raise StreamEnded
-        if waiting.cancelled_caught and seat is self.registry.silent_seat(agent_id, key):
-            self.registry.dismiss(agent_id, REPLACED)
 
     def _lease(self, claims: Claims, agent_id: AgentId) -> Lease:
         def may_stay(claims: Claims) -> bool:

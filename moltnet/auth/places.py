@@ -31,16 +31,16 @@ class Places:
     def taken_by(self, key: str) -> int:
         return self._taken_by.get(key, 0)
 
-    def check(self, key: str) -> None:
-        """Raises ``NoPlace`` if there is none for ``key``."""
-        if key and self.per_key is not None and self.taken_by(key) >= self.per_key:
+    def check(self, key: str, elsewhere: int = 0) -> None:
+        """Raises ``NoPlace`` if there is none for ``key``, which holds some ``elsewhere``."""
+        if key and self.per_key is not None and self.taken_by(key) + elsewhere >= self.per_key:
             raise NoPlace(is_shared=False)
         if self.total is not None and self._taken >= self.total:
             raise NoPlace(is_shared=True)
 
-    def take(self, key: str) -> None:
+    def take(self, key: str, elsewhere: int = 0) -> None:
         """Take a place, to be left again. Raises ``NoPlace``."""
-        self.check(key)
+        self.check(key, elsewhere)
         self._taken += 1
         self._taken_by[key] = self.taken_by(key) + 1
 

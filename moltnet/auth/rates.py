@@ -3,9 +3,14 @@
 A token bucket for each key: it holds at most ``burst`` tokens, gains ``per_second`` of them each second, and everything
 that happens takes one. What is kept of a bucket is one number, the time at which it will be full (the "generic cell
 rate algorithm" of telephone networks), so a bucket that is full is a bucket that is forgotten.
+
+Where several servers serve one network, each keeps note of what was taken from it and is told now and then what all
+others took (``moltnet.core.sharing``).
 """
 
+import itertools
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -23,11 +28,14 @@ CLOCK_SECONDS: Final = 1e-6
 class RateLimiter:
     """Any number of callers, each with a bucket of its own. Every call takes the same time, however many there are.
 
-    ``now`` is any clock in seconds that does not run backwards. Without a ``rate`` everything is allowed.
+    ``now`` is any clock in seconds that does not run backwards. Without a ``rate`` everything is allowed. ``is_shared``
+    says that others take from the same buckets.
     """
 
     rate: Rate | None
     max_keys: int = MAX_LIMITED_CALLERS
+    is_shared: bool = False
+    _spent: dict[str, int] = attrs.field(factory=dict, init=False)
     _full_at: OrderedDict[str, float] = attrs.field(factory=OrderedDict, init=False)
 
     def __len__(self) -> int:
@@ -51,7 +59,35 @@ class RateLimiter:
             if key not in self._full_at:
                 self._make_room(now)
             self._full_at[key] = max(now, self._full_at.get(key, now)) + 1 / self.rate.per_second
+            if self.is_shared and (key in self._spent or len(self._spent) < self.max_keys):
+                self._spent[key] = self._spent.get(key, 0) + 1
         return wait_seconds
+
+    def take_spent(self, most: int, now: float) -> dict[str, tuple[float, float]]:
+        """What the others have not been told, of at most so many keys: how many seconds it takes to fill that up again,
+        and how many until the bucket is full."""
+        if self.rate is None:
+            return {}
+        keys = list(itertools.islice(self._spent, most))
+        return {
+            key: (self._spent.pop(key) / self.rate.per_second, max(0.0, self._full_at.get(key, now) - now))
+            for key in keys
+        }
+
+    def give_back_spent(self, spent: Mapping[str, tuple[float, float]]) -> None:
+        """They could not be told."""
+        for key, (seconds, _) in spent.items():
+            if self.rate is not None and (key in self._spent or len(self._spent) < self.max_keys):
+                self._spent[key] = self._spent.get(key, 0) + round(seconds * self.rate.per_second)
+
+    def catch_up(self, key: str, full_in_seconds: float, now: float) -> None:
+        """All together have taken so much, of which at least what we said is ours. Never allows more than before."""
+        if self.rate is None or full_in_seconds <= 0:
+            return
+        if key not in self._full_at:
+            self._make_room(now)
+        unsaid_seconds = self._spent.get(key, 0) / self.rate.per_second
+        self._full_at[key] = max(now + full_in_seconds + unsaid_seconds, self._full_at.get(key, now))
 
     def _make_room(self, now: float) -> None:
         """Drop full buckets, a few at a time, from the one that was looked at longest ago."""

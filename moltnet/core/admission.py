@@ -4,7 +4,7 @@ Who is known by a credential is counted by that, everybody else by its *source*:
 numbers come from ``server.limits``. Who may do what is decided in ``access`` and ``senders``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final
@@ -21,6 +21,7 @@ from moltnet.log import get_logger
 from moltnet.metrics import LimitMetrics
 from moltnet.protocol import limits as wire
 from moltnet.protocol.errors import ErrorCode
+from moltnet.storage.spending import Spending
 
 log = get_logger("admission")
 
@@ -54,15 +55,20 @@ def _places_for_bodies() -> Places:
 
 @attrs.define(eq=False)
 class Admission:
-    """Asked before anything costly is done. Nothing here waits. ``clock`` counts seconds and never goes back.
+    """Asked before anything costly is done. Only ``confirm_registration`` waits. ``clock`` is in seconds, ever onwards.
 
-    What is refused raises ``RateLimited``, except for connections.
+    What is refused raises ``RateLimited``, except for connections. Where several servers serve one network,
+    ``spending`` is what callers have used up at all of them, ``attached_elsewhere`` tells how many attachments a
+    credential has at the others, and ``hurry`` lets them know at once (``moltnet.core.sharing``).
     """
 
     limits: LimitSettings = CAPS_ONLY
     metrics: LimitMetrics = attrs.field(factory=LimitMetrics.on)
     clock: Callable[[], float] = trio.current_time
     descriptors: int | None = None
+    spending: Spending | None = None
+    attached_elsewhere: Callable[[str], int] = lambda _key: 0
+    hurry: Callable[[], None] = attrs.field(default=lambda: None, init=False)
     _requests: RateLimiter = attrs.field(factory=_unlimited, init=False)
     _anonymous_requests: RateLimiter = attrs.field(factory=_unlimited, init=False)
     _messages: RateLimiter = attrs.field(factory=_unlimited, init=False)
@@ -76,7 +82,19 @@ class Admission:
     bodies: Places = attrs.field(factory=_places_for_bodies, init=False)
 
     def __attrs_post_init__(self) -> None:
+        if self.spending is not None:
+            for limiter in self.shared_rates().values():
+                limiter.is_shared = True
         self.adopt(self.limits)
+
+    def shared_rates(self) -> Mapping[str, RateLimiter]:
+        """Those of which servers tell each other what was used up, by name. They ask for registrations beforehand."""
+        return {
+            "requests": self._requests,
+            "anonymous requests": self._anonymous_requests,
+            "messages": self._messages,
+            "failures": self._failures,
+        }
 
     def adopt(self, limits: LimitSettings) -> None:
         """Go on with other limits. What exists stays; a rate that has changed begins anew."""
@@ -115,6 +133,7 @@ class Admission:
 
     def note_failed_authentication(self, source: str) -> None:
         self._failures.take(source, self.clock())
+        self.hurry()
 
     def check_source(self, source: str, *, is_unchecked: bool) -> None:
         """Before anything is known of a caller but its address: whether a request without a credential has a chance.
@@ -145,11 +164,29 @@ class Admission:
             wait_seconds = self._registrations.take(source, self.clock())
             self._refuse(Limit.REGISTRATIONS, wait_seconds, "too many registrations from this address", source)
 
+    async def confirm_registration(self, claims: Claims, source: str) -> None:
+        """Make sure that the claim which was just admitted is so at all servers together.
+
+        Raises ``RateLimited``, and ``StorageError`` if nobody can say.
+        """
+        rate = self._registrations.rate
+        if self.spending is None or rate is None or claims.kind not in _NAMELESS:
+            return
+        asked_at = self.clock()
+        most_seconds = (rate.burst - 1) / rate.per_second
+        wait_seconds = await self.spending.take(
+            f"registrations {source}", seconds=1 / rate.per_second, most_seconds=most_seconds
+        )
+        if wait_seconds > 0:
+            self._registrations.catch_up(source, most_seconds + wait_seconds, asked_at)
+        self._refuse(Limit.REGISTRATIONS, wait_seconds, "too many registrations from this address", source)
+
     @contextmanager
     def attachment(self, claims: Claims, source: str) -> Iterator[None]:
         """Hold a place for an attachment, from its upgrade to its end."""
         key = _caller(claims, source)
-        self._take(Limit.ATTACHMENTS, self.attachments, key, f"too many attachments {_with_what(claims)}", source)
+        text = f"too many attachments {_with_what(claims)}"
+        self._take(Limit.ATTACHMENTS, self.attachments, key, text, source, elsewhere=self.attached_elsewhere(key))
         try:
             yield
         finally:
@@ -208,9 +245,10 @@ class Admission:
         text: str,
         source: str,
         code: ErrorCode = ErrorCode.RATE_LIMITED,
+        elsewhere: int = 0,
     ) -> None:
         try:
-            places.take(key)
+            places.take(key, elsewhere)
         except NoPlace as full:
             text = f"this server has no more places for {limit.replace('_', ' ')}" if full.is_shared else text
             self._tell(limit, text, source)
@@ -229,7 +267,7 @@ class Admission:
 
 
 def _going_on(limiter: RateLimiter, rate: Rate | None) -> RateLimiter:
-    return limiter if limiter.rate == rate else RateLimiter(rate)
+    return limiter if limiter.rate == rate else RateLimiter(rate, is_shared=limiter.is_shared)
 
 
 def _caller(claims: Claims, source: str) -> str:

@@ -5,6 +5,7 @@ from quart import Blueprint, Response
 from moltnet.app import App
 from moltnet.config.settings import Scope
 from moltnet.core import agents, credentials, wakes
+from moltnet.core.topology import list_viewer
 from moltnet.http.answers import json_answer, read_body
 from moltnet.http.auth import Gate
 from moltnet.http.parameters import page_request
@@ -22,7 +23,8 @@ def agents_routes(app: App) -> Blueprint:
 
     @routes.get("/v1/agents")
     async def list_agents() -> Response:
-        _, viewer = gate.reader(*LIST)
+        claims, viewer = gate.reader(*LIST)
+        viewer = list_viewer(context, claims, viewer)
         return json_answer(agents.list_agents(context, viewer, page_request(member_problem), connected))
 
     @routes.get("/v1/agents/<path:agent_id>")
@@ -46,6 +48,7 @@ def agents_routes(app: App) -> Blueprint:
     async def register() -> Response:
         claims = gate.claims()
         app.admission.admit_registration(claims, gate.client.source)
+        await app.admission.confirm_registration(claims, gate.client.source)
         registration, created = await agents.register_agent(context, await read_body(RegisterAgentRequest), claims)
         return json_answer(registration, 201 if created else 200)
 

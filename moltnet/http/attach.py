@@ -85,10 +85,11 @@ async def serve_attach(app: App, exchange: Exchange, scope: Message, receive: Re
         await refuse(send, error, exchange)
         return
 
-    def identified() -> None:
+    async def identified() -> None:
         pending.close()
         if claims.kind is CredentialKind.ANONYMOUS:
             app.admission.admit_registration(claims, exchange.client.source)
+            await app.admission.confirm_registration(claims, exchange.client.source)
 
     _refuse_compression(send)
     exchange.answered(UPGRADED)
