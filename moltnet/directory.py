@@ -100,6 +100,11 @@ class Directory:
         """The rooms that an agent is a member of, by id."""
         return sorted(self._rooms_of.get(fqid, ()))
 
+    def rooms_of_network(self, network_id: str) -> set[RoomId]:
+        """The rooms that an agent of this network is a member of."""
+        prefix = agent_fqid(network_id, "")
+        return {room_id for fqid, room_ids in self._rooms_of.items() if fqid.startswith(prefix) for room_id in room_ids}
+
     def members(self, room_id: str) -> frozenset[str]:
         """The members of a room, as FQIDs."""
         return self._members.get(RoomId(room_id), frozenset())

@@ -13,22 +13,38 @@ import trio
 
 from moltnet.client.address import ServerAddress
 from moltnet.client.errors import ServerUnreachable
-from moltnet.client.limits import MAX_HEAD_BYTES, RECEIVE_BYTES
+from moltnet.client.guard import (
+    AddressGuard,
+    AddressRefused,
+    Lookup,
+    checked_addresses,
+    literal_problem,
+    refusal,
+    system_lookup,
+)
+from moltnet.client.limits import ADDRESS_SECONDS, MAX_HEAD_BYTES, RECEIVE_BYTES
 from moltnet.client.proxies import Proxy
 
 
 async def dial(
-    server: ServerAddress, *, proxy: Proxy | None = None, tls: ssl.SSLContext | None = None
+    server: ServerAddress,
+    *,
+    proxy: Proxy | None = None,
+    tls: ssl.SSLContext | None = None,
+    guard: AddressGuard | None = None,
+    lookup: Lookup = system_lookup,
 ) -> tuple[trio.abc.Stream, trio.socket.SocketType]:
     """A stream to ``server`` on which HTTP can be spoken, and the socket under it.
 
-    ``tls`` is the context for ``https`` servers; the system's certificate authorities unless given. Cancelled or
-    failed, it leaves nothing open.
+    ``tls`` is the context for ``https`` servers; the system's certificate authorities unless given. With a ``guard``
+    the server's name is looked up here, once, and only addresses that it lets pass are connected to. Behind a proxy,
+    which looks names up itself, it sees only hosts that are numbers. Cancelled or failed, it leaves nothing open.
 
     Raises:
         ServerUnreachable: the name is unknown, nobody listens, the proxy refuses, or the certificate isn't trusted.
+        AddressRefused: the guard does not let pass where the name leads to.
     """
-    tcp = await _open_tcp(server, proxy)
+    tcp = await (_open_tcp(server, proxy) if guard is None else _open_guarded(server, proxy, guard, lookup))
     try:
         if not server.is_tls:
             return tcp, tcp.socket
@@ -55,6 +71,28 @@ async def _open_tcp(server: ServerAddress, proxy: Proxy | None) -> trio.SocketSt
     except OSError as error:
         reason = _reason(error) if proxy is None else f"proxy {proxy}: {_reason(error)}"
         raise ServerUnreachable(str(server), reason) from error
+
+
+async def _open_guarded(
+    server: ServerAddress, proxy: Proxy | None, guard: AddressGuard, lookup: Lookup
+) -> trio.SocketStream:
+    if proxy is not None:
+        if (problem := literal_problem(guard, server.host)) is not None:
+            raise AddressRefused(str(server), refusal(problem))
+        return await _open_tcp(server, proxy)
+    try:
+        addresses = await checked_addresses(guard, str(server), server.host, server.port, lookup)
+    except OSError as error:
+        raise ServerUnreachable(str(server), _phrase(error)) from error
+    failures: list[str] = []
+    for address in addresses:
+        try:
+            with trio.move_on_after(ADDRESS_SECONDS):
+                return await trio.open_tcp_stream(address, server.port)
+            failures.append(f"no answer within {ADDRESS_SECONDS:g} s")
+        except OSError as error:
+            failures.append(_reason(error))
+    raise ServerUnreachable(str(server), "; ".join(dict.fromkeys(failures)) or "the name has no address")
 
 
 async def _open_tls(tcp: trio.SocketStream, server: ServerAddress, context: ssl.SSLContext) -> trio.abc.Stream:

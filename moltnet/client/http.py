@@ -18,6 +18,7 @@ from moltnet.client.codings import GZIP, IDENTITY, BadCompression, gunzip
 from moltnet.client.connection import Connection, Head
 from moltnet.client.dialing import dial
 from moltnet.client.errors import AnswerTooLarge, ServerMisbehaved, ServerUnreachable
+from moltnet.client.guard import AddressGuard
 from moltnet.client.limits import MAX_ANSWER_BYTES, MAX_CONNECTIONS, MAX_IDLE_SECONDS
 from moltnet.client.proxies import Proxy, find_proxy
 
@@ -73,6 +74,7 @@ class HttpClient:
     _headers: tuple[tuple[str, str], ...] = attrs.field(repr=False)
     _proxy: Proxy | None
     _tls: ssl.SSLContext | None
+    _guard: AddressGuard | None = None
     _slots: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(MAX_CONNECTIONS), init=False)
     _idle: list[tuple[float, Connection]] = attrs.field(factory=list, init=False)
 
@@ -106,9 +108,11 @@ class HttpClient:
             raise
 
     async def aclose(self) -> None:
-        """Close what is idle."""
-        while self._idle:
-            await self._idle.pop()[1].aclose()
+        """Close what is idle, cancelled or not."""
+        # Closing does not block, but is a checkpoint: cancelled there, the others would stay open.
+        with trio.CancelScope(shield=True):
+            while self._idle:
+                await self._idle.pop()[1].aclose()
 
     async def _exchange_on(self, connection: Connection, request: Request, max_bytes: int) -> Answer:
         kept = False
@@ -152,7 +156,7 @@ class HttpClient:
         return plain
 
     async def _connect(self) -> Connection:
-        stream, socket = await dial(self.server, proxy=self._proxy, tls=self._tls)
+        stream, socket = await dial(self.server, proxy=self._proxy, tls=self._tls, guard=self._guard)
         return Connection(str(self.server), socket, stream)
 
     async def _take_idle(self) -> Connection | None:
@@ -172,13 +176,16 @@ async def open_http(
     headers: Mapping[str, str],
     environ: Mapping[str, str],
     tls: ssl.SSLContext | None = None,
+    guard: AddressGuard | None = None,
 ) -> AsyncIterator[HttpClient]:
     """A client for ``server``; ``headers`` go with every request. Nothing is connected yet.
+
+    ``guard`` says to which addresses the server's name may lead; to any, unless given.
 
     Raises:
         BadServerAddress: a proxy variable in ``environ`` is unusable.
     """
-    client = HttpClient(server, tuple(headers.items()), find_proxy(server, environ), tls)
+    client = HttpClient(server, tuple(headers.items()), find_proxy(server, environ), tls, guard)
     try:
         yield client
     finally:

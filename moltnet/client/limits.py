@@ -14,6 +14,9 @@ RECEIVE_BYTES: Final = 64 * KIB
 # An error's text is for one line of a terminal or a log.
 MAX_ERROR_TEXT_CHARACTERS: Final = 500
 
+# One of the addresses of a name that was looked up and checked: a lost packet is sent again after one second, and after
+# three; then the next address has its turn.
+ADDRESS_SECONDS: Final = 3.5
 # Connections of one client at the same time, streams not counted. A bridge does one thing at a time per conversation.
 MAX_CONNECTIONS: Final = 8
 # Common servers close an idle connection after five seconds or more; one that waited longer is not worth the risk.
@@ -34,3 +37,18 @@ EVENT_RETRY_BASE_SECONDS: Final = 0.5
 EVENT_RETRY_CAP_SECONDS: Final = 15.0
 # An event holds a message of 1 MiB, and some servers escape a character into six.
 MAX_SSE_EVENT_BYTES: Final = 8 * MIB
+
+# Attachments: the reference's times for the upgrade of a connection, and for one write.
+UPGRADE_SECONDS: Final = 45.0
+WRITE_SECONDS: Final = 10.0
+# Between two tries to attach, as the reference has it.
+RECONNECT_BASE_SECONDS: Final = 0.5
+RECONNECT_CAP_SECONDS: Final = 15.0
+# What a server may ask for on top (Retry-After): longer than that, somebody would have restarted the program by then.
+MAX_RETRY_AFTER_SECONDS: Final = 600.0
+# A connection that lasted longer than the longest delay was healthy: the delays start over. One that is accepted and
+# dropped at once must not be tried twice a second for ever.
+HEALTHY_SECONDS: Final = RECONNECT_CAP_SECONDS
+# How long a refusal may be the shadow of something that passes: our own lost connection, which the server notices after
+# 10 s of silence, or a proxy whose server restarts.
+REFUSAL_PATIENCE_SECONDS: Final = 30.0

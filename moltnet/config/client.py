@@ -147,28 +147,41 @@ def _half_characters(value: Any, path: str) -> Iterator[str]:
             yield from _half_characters(getattr(value, field.name), f"{path}.{field.name}")
 
 
+def matching_attachments(
+    config: ClientConfig, *, network: str | None = None, member: str | None = None
+) -> tuple[ClientAttachment, ...]:
+    """All attachments for ``network`` and ``member``; blank or absent fits any. Raises ``NoSuchAttachment``."""
+    network, member = (network or "").strip(), (member or "").strip()
+    fitting = tuple(
+        attachment
+        for attachment in config.attachments
+        if network in ("", attachment.network_id) and member in ("", attachment.member_id)
+    )
+    if not fitting:
+        wanted = _wanted(network, member)
+        raise NoSuchAttachment(f"no Moltnet attachment is configured{wanted} in {config.source}")
+    return fitting
+
+
 def select_attachment(
     config: ClientConfig, *, network: str | None = None, member: str | None = None
 ) -> ClientAttachment:
     """The one attachment for ``network`` and ``member``; blank or absent fits any. Raises ``NoSuchAttachment``."""
-    network, member = (network or "").strip(), (member or "").strip()
-    fitting = [
-        attachment
-        for attachment in config.attachments
-        if network in ("", attachment.network_id) and member in ("", attachment.member_id)
-    ]
+    fitting = matching_attachments(config, network=network, member=member)
     if len(fitting) == 1:
         return fitting[0]
-    named = [f'{kind} "{name}"' for kind, name in (("network", network), ("member", member)) if name]
-    wanted = f" for {' and '.join(named)}" if named else ""
-    if not fitting:
-        raise NoSuchAttachment(f"no Moltnet attachment is configured{wanted} in {config.source}")
     networks = sorted({attachment.network_id for attachment in fitting})
     members = sorted({attachment.member_id for attachment in fitting})
     option, choices = ("--member", members) if len(networks) == 1 else ("--network", networks)
+    wanted = _wanted((network or "").strip(), (member or "").strip())
     raise NoSuchAttachment(
         f"several Moltnet attachments are configured{wanted}; {option} is required: {_listed(choices)}"
     )
+
+
+def _wanted(network: str, member: str) -> str:
+    named = [f'{kind} "{name}"' for kind, name in (("network", network), ("member", member)) if name]
+    return f" for {' and '.join(named)}" if named else ""
 
 
 def _listed(choices: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "read_config_file",
     "read_file",
     "rebased",
+    "sync_directory",
     "write_private",
 ]
 
@@ -154,7 +155,7 @@ def write_private(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def create_private(path: Path, data: bytes) -> None:
@@ -175,10 +176,11 @@ def create_directories(directory: Path) -> None:
     create_directories(directory.parent)
     with suppress(FileExistsError):
         directory.mkdir(mode=0o700)
-        _sync_directory(directory.parent)
+        sync_directory(directory.parent)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make sure that names which were put into ``directory`` survive a crash."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -28,6 +28,9 @@ MAX_EVENT_RETENTION_SECONDS: Final = 10 * 366 * 24 * 3600
 # Of a rate or a cap in ``server.limits``: more than any server can do.
 MAX_LIMIT: Final = 1_000_000_000
 
+# Rooms that one pairing shares by name: more is "all of them", which needs no list.
+MAX_PAIRED_ROOMS: Final = 1024
+
 DEFAULT_PORT: Final = 8787
 MAX_PORT: Final = 65535
 

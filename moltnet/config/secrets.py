@@ -124,6 +124,13 @@ def placeholder_problem(token: str) -> str | None:
     return None
 
 
+def header_problem(token: str) -> str | None:
+    """Why ``token`` can't be sent to anybody, as a phrase that follows the field's name."""
+    if not _VISIBLE_ASCII.fullmatch(token):
+        return "holds characters that cannot travel in an HTTP header (only visible ASCII, no blanks)"
+    return None
+
+
 def strength_problem(token: str) -> str | None:
     """Why a server must not accept ``token`` as a credential, as a phrase that follows the field's name."""
     if (problem := placeholder_problem(token)) is not None:
@@ -134,8 +141,8 @@ def strength_problem(token: str) -> str | None:
         return f"is shorter than {MIN_TOKEN_CHARACTERS} characters; {_ADVICE}"
     if len(token) > MAX_TOKEN_CHARACTERS:
         return f"is longer than {MAX_TOKEN_CHARACTERS} characters"
-    if not _VISIBLE_ASCII.fullmatch(token):
-        return "holds characters that cannot travel in an HTTP header (only visible ASCII, no blanks)"
+    if (problem := header_problem(token)) is not None:
+        return problem
     if len(set(token)) < MIN_TOKEN_DISTINCT_CHARACTERS:
         return f"repeats too few different characters; {_ADVICE}"
     return None

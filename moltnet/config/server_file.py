@@ -114,6 +114,10 @@ class PairingKeys:
     token_file: str = ""
     status: str = ""
     diagnostics: dict[str, Any] = attrs.field(factory=dict)
+    enabled: bool = True
+    rooms: tuple[str, ...] | None = None
+    ca_file: str = ""
+    allow_private_address: bool | None = None
 
 
 @attrs.frozen

@@ -10,14 +10,14 @@ from typing import Final
 
 import attrs
 
-from moltnet.config.credential_rules import CredentialRules, SecretKeys
+from moltnet.config.credential_rules import CredentialRules
 from moltnet.config.durations import parse_duration
 from moltnet.config.files import rebased
 from moltnet.config.limits import MAX_EVENT_RETENTION_SECONDS, MIN_EVENT_RETENTION_SECONDS
 from moltnet.config.names import name_problem
+from moltnet.config.pairing_rules import PairingRules
 from moltnet.config.problems import Findings
-from moltnet.config.secrets import placeholder_problem
-from moltnet.config.server_file import PairingKeys, RoomKeys, ServerFile
+from moltnet.config.server_file import RoomKeys, ServerFile
 from moltnet.config.server_limits import limit_settings, proxy_networks
 from moltnet.config.settings import (
     AnalyticsSettings,
@@ -28,7 +28,6 @@ from moltnet.config.settings import (
     LogSettings,
     MoltnetConfig,
     NetworkSettings,
-    PairingSettings,
     PostgresStorage,
     RoomSettings,
     ServerSettings,
@@ -38,12 +37,10 @@ from moltnet.config.settings import (
 from moltnet.config.urls import (
     LOOPBACK_HOST,
     ListenAddress,
-    base_url,
     derived_origins,
     origin,
     origin_problem,
     parse_listen_address,
-    url_problem,
 )
 from moltnet.protocol.identity import member_problem
 from moltnet.protocol.ids import NetworkId, RoomId, id_problem
@@ -83,13 +80,15 @@ class _Rules:
         auth = credentials.auth(self.file.auth)
         if auth.mode is AuthMode.NONE and auth.tokens:
             self.notices.append("auth.tokens mean nothing while auth.mode is none: nobody is asked for a token")
+        server = self._server(auth.mode)
+        pairings = PairingRules(self.findings, self.directory, network.id, server.listen_addr, credentials)
         return MoltnetConfig(
             network=network,
-            server=self._server(auth.mode),
+            server=server,
             auth=auth,
             storage=self._storage(),
             rooms=self._rooms(),
-            pairings=self._pairings(network.id, credentials),
+            pairings=pairings.pairings(self.file.pairings),
             log=LogSettings(
                 level=self.findings.choice("$.log.level", self.file.log.level.lower(), LogLevel.INFO),
                 format=self.findings.choice("$.log.format", self.file.log.format, LogFormat.CONSOLE),
@@ -251,37 +250,4 @@ class _Rules:
             members=normal_members(keys.members),
             visibility=self.findings.choice(f"{path}.visibility", keys.visibility, Visibility.PRIVATE),
             write_policy=self.findings.choice(f"{path}.write_policy", keys.write_policy, WritePolicy.MEMBERS),
-        )
-
-    def _pairings(self, network_id: NetworkId, credentials: CredentialRules) -> tuple[PairingSettings, ...]:
-        seen: dict[str, int] = {}
-        return tuple(
-            self._pairing(index, keys, seen, network_id, credentials) for index, keys in enumerate(self.file.pairings)
-        )
-
-    def _pairing(
-        self, index: int, keys: PairingKeys, seen: dict[str, int], network_id: NetworkId, credentials: CredentialRules
-    ) -> PairingSettings:
-        path = f"$.pairings[{index}]"
-        pairing_id, remote, url = keys.id.strip(), keys.remote_network_id.strip(), keys.remote_base_url.strip()
-        if self._note(f"{path}.id", id_problem(pairing_id) if pairing_id else "is required"):
-            first = seen.setdefault(pairing_id, index)
-            self._note(f"{path}.id", "" if first == index else f"is already the id of pairings[{first}]")
-        if remote and self._note(f"{path}.remote_network_id", id_problem(remote)) and remote == network_id:
-            self._note(f"{path}.remote_network_id", "is this network's own id")
-        self._note(f"{path}.remote_network_name", name_problem(keys.remote_network_name))
-        usable = self._note(f"{path}.remote_base_url", url_problem(url) if url else "is required")
-        token = credentials.secret(
-            path, "token", SecretKeys(keys.token, keys.token_env, keys.token_file), required=False
-        )
-        if token is not None:
-            self._note(f"{path}.token", placeholder_problem(token.reveal()))
-        return PairingSettings(
-            id=pairing_id,
-            remote_base_url=base_url(url) if usable else url,
-            remote_network_id=remote,
-            remote_network_name=keys.remote_network_name.strip(),
-            token=token,
-            status=keys.status.strip() or "unknown",
-            diagnostics=keys.diagnostics or None,
         )

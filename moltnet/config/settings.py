@@ -188,7 +188,12 @@ class RoomSettings:
 
 @attrs.frozen
 class PairingSettings:
-    """A link to another network. ``status`` and ``diagnostics`` are only what it starts with."""
+    """A link to another network. ``status`` and ``diagnostics`` are only what it starts with.
+
+    ``rooms`` are those whose messages go there, ``None`` for all. ``ca_file`` holds the authorities that its
+    certificate may be signed by, instead of the system's. ``allow_private_address`` is what the file says, ``None`` if
+    it says nothing: whether the host of the URL may be one that only our side of the internet can reach.
+    """
 
     id: str
     remote_base_url: str
@@ -196,7 +201,15 @@ class PairingSettings:
     remote_network_name: str = ""
     token: Secret | None = None
     status: str = "unknown"
-    diagnostics: Mapping[str, Any] | None = None
+    diagnostics: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+    enabled: bool = True
+    rooms: frozenset[RoomId] | None = None
+    ca_file: Path | None = None
+    allow_private_address: bool | None = None
+
+    def relays_room(self, room_id: str) -> bool:
+        """Whether messages of this room, and of its threads, go there."""
+        return self.rooms is None or room_id in self.rooms
 
 
 @attrs.frozen

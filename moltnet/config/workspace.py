@@ -4,12 +4,7 @@ Everything that a change does not name stays as it was written, other attachment
 Reading is ``client``'s business. All functions block on the file system; call them in a thread under an event loop.
 """
 
-import fcntl
 import json
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +15,7 @@ from moltnet.config.client import CONFIG_NAME, VERSION, ClientConfig, client_con
 from moltnet.config.client_file import ClientFile
 from moltnet.config.documents import Document, parse_document
 from moltnet.config.files import ConfigFile, create_directories, read_config_file, write_private
-from moltnet.config.limits import LOCK_RETRY_SECONDS, LOCK_SECONDS
+from moltnet.config.locks import locked
 from moltnet.config.problems import ROOT, ConfigError, Findings, Problem
 from moltnet.config.secrets import Secret
 from moltnet.config.settings import AuthMode, Registration
@@ -80,6 +75,15 @@ class AttachmentChange:
 
 
 @attrs.frozen
+class AttachmentRemoval:
+    """What to forget: these rooms of an attachment, or without any all of it."""
+
+    network_id: str
+    member_id: str
+    rooms: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class Identity:
     """Who an agent is at a network, as its registration said."""
 
@@ -102,13 +106,32 @@ def upsert_attachment(path: Path, change: AttachmentChange) -> ClientConfig:
     """
     try:
         create_directories(path.parent)
-        with _locked(path):
+        with locked(path):
             before = _read(path)
             after = _changed(before, change)
             config = _checked(after, path)
             if after != before:
                 write_private(path, _json(after))
             return config
+    except OSError as error:
+        raise ConfigError(path, Problem(ROOT, f"cannot be written: {error.strerror or error}")) from error
+
+
+def remove_attachment(path: Path, removal: AttachmentRemoval) -> None:
+    """Take ``removal`` out of the client configuration at ``path``; without its last attachment the file goes.
+
+    Serialised with every other writer. What is not there is not missed. Raises ``ConfigError``, with the file as it
+    was.
+    """
+    try:
+        with locked(path):
+            before = _read(path)
+            after = _without(before, removal)
+            if before and not after["attachments"]:
+                path.unlink()
+            elif after != before:
+                _checked(after, path)
+                write_private(path, _json(after))
     except OSError as error:
         raise ConfigError(path, Problem(ROOT, f"cannot be written: {error.strerror or error}")) from error
 
@@ -129,25 +152,6 @@ def write_identity(workspace: Path, identity: Identity) -> Path:
 
 def _json(root: dict[str, Any]) -> bytes:
     return (json.dumps(root, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of ``path``. The lock file stays: removing it would let two writers hold two different ones."""
-    lock = path.with_name(f".{path.name}.lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            if time.monotonic() > deadline:
-                raise ConfigError(path, Problem(ROOT, f"is locked by another program for more than {LOCK_SECONDS:g} s"))
-            time.sleep(LOCK_RETRY_SECONDS)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -201,10 +205,27 @@ def _changed(before: dict[str, Any], change: AttachmentChange) -> dict[str, Any]
     return after
 
 
+def _without(before: dict[str, Any], removal: AttachmentRemoval) -> dict[str, Any]:
+    after = deepcopy(before)
+    for attachment in list(after.get("attachments") or []):
+        if _key(attachment) != (removal.network_id, removal.member_id):
+            continue
+        if not removal.rooms:
+            after["attachments"].remove(attachment)
+        else:
+            kept = [room for room in attachment.get("rooms") or [] if room["id"].strip() not in removal.rooms]
+            attachment["rooms"] = kept
+    return after
+
+
+def _key(attachment: dict[str, Any]) -> tuple[str, str]:
+    return attachment["network_id"].strip(), attachment["member_id"].strip()
+
+
 def _entry(root: dict[str, Any], change: AttachmentChange) -> dict[str, Any]:
     attachments: list[dict[str, Any]] = root["attachments"]
     for attachment in attachments:
-        if (attachment["network_id"].strip(), attachment["member_id"].strip()) == (change.network_id, change.member_id):
+        if _key(attachment) == (change.network_id, change.member_id):
             return attachment
     created = {"network_id": change.network_id, "member_id": change.member_id}
     attachments.append(created)

@@ -15,14 +15,15 @@ from moltnet.directory import Directory
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.events import EventType
 from moltnet.protocol.identity import AgentAddress
-from moltnet.protocol.ids import AgentId
+from moltnet.protocol.ids import AgentId, RoomId
 from moltnet.protocol.rooms import Room, RoomAccess, Visibility, WritePolicy
 from moltnet.storage.records import THE_PUBLIC, EventRecord
 
 
 @attrs.frozen
 class Viewer:
-    """What a reader may see. ``agents`` holds the FQIDs that it reads as.
+    """What a reader may see. ``agents`` holds the FQIDs that it reads as; ``shown_rooms`` are further rooms that a list
+    shows it, with their members, which says nothing of what is said in them (``topology``).
 
     ``all_reports`` covers presence, wakes and pairings of others, which cost the square of the number of attachments
     if everybody gets them (design §3.1).
@@ -32,6 +33,7 @@ class Viewer:
     all_reports: bool = False
     public_rooms: bool = False
     agents: frozenset[str] = frozenset()
+    shown_rooms: frozenset[RoomId] = frozenset()
 
     @property
     def sees_nothing(self) -> bool:
@@ -69,7 +71,7 @@ def attached_viewer(claims: Claims, policy: AuthPolicy, address: AgentAddress) -
 def can_read_room(viewer: Viewer, room: Room, directory: Directory) -> bool:
     if viewer.all_conversations or (viewer.public_rooms and room.visibility is Visibility.PUBLIC):
         return True
-    return any(directory.is_member(room.id, fqid) for fqid in viewer.agents)
+    return room.id in viewer.shown_rooms or any(directory.is_member(room.id, fqid) for fqid in viewer.agents)
 
 
 def can_read_direct(viewer: Viewer, participants: Iterable[str]) -> bool:

@@ -187,7 +187,7 @@ def _may_know(context: NetworkContext, fqid: str, viewer: Viewer) -> bool:
 def _ids(context: NetworkContext, viewer: Viewer) -> Iterator[Sequence[str]]:
     """Sorted ids of all agents that the viewer may know, and of few others: a page costs about what it shows."""
     directory = context.directory
-    room_ids = {room_id for fqid in viewer.agents for room_id in directory.rooms_of(fqid)}
+    room_ids = viewer.shown_rooms.union(*map(directory.rooms_of, viewer.agents))
     met = [directory.members(room_id) for room_id in room_ids]
     if viewer.all_conversations or sum(map(len, met)) > len(directory.known_ids()):
         # Whoever shares so many rooms knows nearly everybody; to find out whom costs more than to walk past the others.

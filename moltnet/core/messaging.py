@@ -1,6 +1,7 @@
 """Sending a message: from a decoded request and the caller's claims to a committed message, or a refusal.
 
-Knows nothing of HTTP, WebSockets or pairings: they read what the journal publishes.
+Knows nothing of HTTP and WebSockets: they read what the journal publishes. What goes to other networks is stored with
+the message, whoever sends it there.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from moltnet.core.access import can_write_room
 from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
 from moltnet.core.network import NetworkContext
 from moltnet.core.recipients import mentioned
+from moltnet.core.relaying import relays_of
 from moltnet.core.senders import Sender, prove_sender, spoken_for, wrong_network
 from moltnet.protocol import limits
 from moltnet.protocol.codec import encode, unstructure
@@ -53,7 +55,10 @@ async def send_message(context: NetworkContext, request: SendMessageRequest, cla
     """
     request = request.trimmed()
     if not request.id:
-        request = attrs.evolve(request, id=new_message_id())
+        # Relayed without an id of its own, it is known by that of its origin, so that sent again it is the same.
+        origin = request.origin
+        is_relayed = origin.network_id not in ("", context.id) and origin.message_id
+        request = attrs.evolve(request, id=origin.message_id if is_relayed else new_message_id())
     if request.target.kind == TargetKind.DM and not context.policy.direct_messages:
         raise Forbidden(ErrorCode.DIRECT_MESSAGES_DISABLED, "direct messages are disabled for this network")
     problems = send_problems(request)
@@ -107,7 +112,8 @@ def _command(context: NetworkContext, request: SendMessageRequest, sender: Sende
             f"the message takes {len(body)} bytes; at most {limits.MAX_FRAME_BYTES - _FRAME_OVERHEAD_BYTES} can be "
             "delivered to every reader",
         )
-    return AppendMessage(message, body, _content_digest(message, request.mentions), mentions)
+    relays = relays_of(message, context.id, context.terms.relaying)
+    return AppendMessage(message, body, _content_digest(message, request.mentions), mentions, relays)
 
 
 def _origin(claimed: MessageOrigin, message_id: MessageId, local: NetworkId) -> MessageOrigin:

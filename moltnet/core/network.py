@@ -1,6 +1,7 @@
 """What every use case works with, and what the network says of itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 import attrs
 
@@ -12,17 +13,30 @@ from moltnet.config.settings import Scope
 from moltnet.core.recipients import Aliases
 from moltnet.directory import Directory
 from moltnet.journal import Journal
-from moltnet.protocol.ids import AgentId, NetworkId
+from moltnet.protocol.ids import AgentId, NetworkId, RoomId
 from moltnet.protocol.limits import DELIVERY_WINDOW_EVENTS
-from moltnet.protocol.network import SPOKEN_PROTOCOLS, Capabilities, Console, Network
+from moltnet.protocol.network import SPOKEN_PROTOCOLS, Capabilities, Console, Network, NetworkWarning
 from moltnet.protocol.pairings import Pairing
 from moltnet.protocol.times import Timestamp, WallClock, format_timestamp
 from moltnet.storage.store import Store
 
 
+@attrs.frozen
+class RelayTerms:
+    """A pairing over which messages are relayed; ``rooms`` are those that are, ``None`` for all of them."""
+
+    pairing_id: str
+    remote_network_id: str
+    rooms: frozenset[RoomId] | None = None
+
+    def relays_room(self, room_id: str) -> bool:
+        """Whether what is said in this room, and in its threads, goes there."""
+        return self.rooms is None or room_id in self.rooms
+
+
 @attrs.frozen(eq=False)
 class Terms:
-    """What the config file says about a network and a reload can change. ``pairings`` come by id.
+    """What the config file says about a network and a reload can change.
 
     ``declared_agents`` are those that the file gives to a token, by the token's id.
     """
@@ -32,9 +46,9 @@ class Terms:
     mention_aliases: Aliases
     debug_events: bool = False
     delivery_window: int = DELIVERY_WINDOW_EVENTS
-    pairings: tuple[Pairing, ...] = ()
     reserved_agents: ReservedNames = attrs.field(factory=ReservedNames)
     declared_agents: Mapping[AgentId, str] = attrs.field(factory=dict)
+    relaying: tuple[RelayTerms, ...] = ()
 
 
 @attrs.define(eq=False)
@@ -50,6 +64,8 @@ class NetworkContext:
     journal: Journal
     clock: WallClock
     terms: Terms
+    pairings_now: Callable[[], tuple[Pairing, ...]] = tuple
+    """How each pairing is at this moment, by id."""
 
     @property
     def name(self) -> str:
@@ -69,15 +85,24 @@ class NetworkContext:
 
     @property
     def pairings(self) -> tuple[Pairing, ...]:
-        return self.terms.pairings
+        return self.pairings_now()
 
     def now(self) -> Timestamp:
         return format_timestamp(self.clock())
 
 
+# Status of pairings, severity, what to do (message model §3): worst first.
+_LOOK: Final = "Open the Pairings panel for diagnostics."
+_WARNINGS: Final = (
+    ("incompatible", "incompatible", "error", _LOOK),
+    ("error", "in error", "warning", "Check remote network connectivity and pairing credentials."),
+    ("degraded", "degraded", "warning", _LOOK),
+)
+
+
 def describe_network(context: NetworkContext, claims: Claims) -> Network:
     """The document of ``GET /v1/network`` for this caller."""
-    policy = context.policy
+    policy, pairings = context.policy, context.pairings
     sends_as_human = claims.kind is CredentialKind.UNCHECKED or (
         claims.kind is CredentialKind.STATIC and claims.has(Scope.WRITE) and not claims.agents
     )
@@ -95,7 +120,16 @@ def describe_network(context: NetworkContext, claims: Claims) -> Network:
             human_ingress=policy.human_ingress,
             direct_messages=policy.direct_messages,
             message_pagination="cursor",
-            pairings=bool(context.pairings),
+            pairings=bool(pairings),
         ),
+        warnings=tuple(_warnings(pairings)),
         console=Console(can_send_human=policy.human_ingress and sends_as_human),
     )
+
+
+def _warnings(pairings: tuple[Pairing, ...]) -> Iterator[NetworkWarning]:
+    for status, words, severity, action in _WARNINGS:
+        count = sum(pairing.status == status for pairing in pairings)
+        if count:
+            message = f"{count} pairing{'s' if count > 1 else ''} {words}."
+            yield NetworkWarning(severity, f"pairings.{status}", message, action)

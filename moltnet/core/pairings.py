@@ -1,8 +1,6 @@
 """What is known of the networks that this one is paired with."""
 
-from typing import NoReturn
-
-from moltnet.core.errors import NotFound, Unreachable
+from moltnet.core.errors import NotFound
 from moltnet.core.network import NetworkContext
 from moltnet.core.pages import id_page_json, merged_keys, unknown_cursor
 from moltnet.protocol.errors import ErrorCode
@@ -18,8 +16,5 @@ def list_pairings(context: NetworkContext, page: PageRequest) -> bytes:
     return id_page_json("pairings", (by_id[id] for id in merged_keys(list(by_id), page=page)), page)
 
 
-def refuse_remote(context: NetworkContext, pairing_id: str) -> NoReturn:
-    """Answer for the network of a pairing, which can't be asked yet. Raises ``NotFound``, ``Unreachable``."""
-    if all(pairing.id != pairing_id for pairing in context.pairings):
-        raise NotFound(ErrorCode.UNKNOWN_PAIRING, f'unknown pairing "{pairing_id}"')
-    raise Unreachable(ErrorCode.PAIRING_UNREACHABLE, f'the network of pairing "{pairing_id}" can\'t be reached')
+def unknown_pairing(pairing_id: str) -> NotFound:
+    return NotFound(ErrorCode.UNKNOWN_PAIRING, f'unknown pairing "{pairing_id}"')

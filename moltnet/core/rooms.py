@@ -160,7 +160,7 @@ def _ids(directory: Directory, viewer: Viewer) -> Iterator[Sequence[RoomId]]:
     if viewer.all_conversations:
         yield directory.room_ids()
         return
-    yield sorted({room_id for fqid in viewer.agents for room_id in directory.rooms_of(fqid)})
+    yield sorted(viewer.shown_rooms.union(*map(directory.rooms_of, viewer.agents)))
     if viewer.public_rooms:
         yield directory.public_room_ids()
 

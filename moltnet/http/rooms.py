@@ -5,6 +5,7 @@ from quart import Blueprint, Response
 from moltnet.app import App
 from moltnet.config.settings import Scope
 from moltnet.core import history, rooms
+from moltnet.core.topology import list_viewer
 from moltnet.http.answers import json_answer, read_body, read_optional_body
 from moltnet.http.auth import Gate
 from moltnet.http.parameters import page_request
@@ -23,6 +24,7 @@ def rooms_routes(app: App) -> Blueprint:
     @routes.get("/v1/rooms")
     async def list_rooms() -> Response:
         claims, viewer = gate.reader(*LIST)
+        viewer = list_viewer(context, claims, viewer)
         return json_answer(rooms.list_rooms(context, claims, viewer, page_request()))
 
     @routes.post("/v1/rooms")

@@ -285,3 +285,32 @@ async def test_leaving_the_block_closes_what_is_idle() -> None:
             assert not left.is_set()
         with trio.fail_after(5):
             await left.wait()
+
+
+async def test_a_cancelled_block_closes_everything_that_is_idle() -> None:
+    """Closing is a checkpoint: a cancelled block must not stop at the first connection."""
+    release, left = trio.Event(), [trio.Event() for _ in range(3)]
+
+    def reply(number: int) -> Reply:
+        async def wait_for_all(stream: trio.abc.Stream, _request: object) -> bool:
+            await release.wait()
+            await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            assert await stream.receive_some() == b""
+            left[number].set()
+            return False
+
+        return wait_for_all
+
+    async with open_scripted_server(*map(reply, range(3))) as server:
+        with trio.CancelScope() as scope:
+            async with http_to(server.url) as http:
+                async with trio.open_nursery() as nursery:
+                    for _ in range(3):
+                        nursery.start_soon(http.exchange, GET)
+                    await server.wait_requests(3)
+                    release.set()
+                scope.cancel()
+                await trio.lowlevel.checkpoint()
+        with trio.fail_after(5):
+            for each in left:
+                await each.wait()

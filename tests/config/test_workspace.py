@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from moltnet.config import workspace
+from moltnet.config import locks
 from moltnet.config.client import load_client_config
 from moltnet.config.files import ConfigError
 from moltnet.config.secrets import Secret
@@ -227,7 +227,7 @@ def test_weakness_cli_13_writers_at_the_same_time_lose_nothing(tmp_path: Path) -
 
 
 def test_a_lock_that_is_held_for_ever_is_given_up_on(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 0.05)
     path = write(WRITTEN, ".moltnet/config.json")
     with open(path.with_name(".config.json.lock"), "w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)

@@ -1,0 +1,1 @@
+"""Links to other networks: asking them, knowing how they are, relaying to them."""
