@@ -7,14 +7,16 @@ drains before the store does.
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import attrs
 import trio
 
 from moltnet.attach.endpoint import Gateway
 from moltnet.attach.frames import FrameCache
+from moltnet.attach.neighbours import open_neighbours
 from moltnet.attach.registry import REMOVED, Registry, rebound
-from moltnet.attach.reports import open_reports
+from moltnet.attach.reports import Reports, open_reports
 from moltnet.auth.leases import Leases
 from moltnet.auth.origin import HostPolicy, OriginPolicy
 from moltnet.auth.policy import Authenticator, AuthPolicy
@@ -22,14 +24,19 @@ from moltnet.auth.reserved import ReservedNames
 from moltnet.auth.sessions import Session
 from moltnet.auth.tokens import StaticToken, TokenTable, token_digest
 from moltnet.broker import Broker
-from moltnet.config.settings import AuthMode, MoltnetConfig, PairingSettings, StorageSettings
+from moltnet.config.settings import AuthMode, MoltnetConfig, StorageSettings
 from moltnet.core.admission import Admission
 from moltnet.core.declare import declare
-from moltnet.core.network import NetworkContext, Terms
+from moltnet.core.network import NetworkContext, RelayTerms, Terms
+from moltnet.core.sharing import open_sharing
 from moltnet.directory import Directory
 from moltnet.journal import open_journal
 from moltnet.metrics import Metrics, new_metrics
-from moltnet.protocol.ids import NetworkId
+from moltnet.pairing.links import Links, open_links
+from moltnet.pairing.relay import Relay
+from moltnet.pairing.status import PairingStatus
+from moltnet.protocol.events import Event, EventType
+from moltnet.protocol.ids import NetworkId, new_event_id
 from moltnet.protocol.pairings import Pairing
 from moltnet.protocol.times import WallClock, parse_timestamp, utc_now
 from moltnet.retention import Retention, open_retention
@@ -56,6 +63,7 @@ class App:
     gateway: Gateway
     leases: Leases
     metrics: Metrics
+    links: Links
     load: LoadConfig | None = None
     reloading: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
@@ -69,6 +77,7 @@ class App:
         self.origins, self.hosts = _origins(config), _hosts(config)
         self.admission.adopt(config.server.limits)
         self.authenticator = _authenticator(config, self.context.directory, self.context.clock)
+        self.links.adopt(config.pairings)
         return self.leases.renew(self.authenticator)
 
     def drain(self) -> None:
@@ -109,12 +118,18 @@ async def open_app_on(
     directory = Directory(config.network.id)
     directory.load(await store.load_directory())
     bounds = await store.event_bounds()
-    registry = Registry()
+    registry = Registry(store.seating)
     metrics = new_metrics()
-    admission = Admission(config.server.limits, metrics.limits)
+    admission = Admission(
+        config.server.limits,
+        metrics.limits,
+        spending=store.spending,
+        attached_elsewhere=registry.count_elsewhere,
+    )
     broker = Broker(config.network.id, store, bounds.newest_seq, bounds.newest_id, metrics.broker)
     authenticator = _authenticator(config, directory, clock)
     leases = Leases(authenticator)
+    relay = Relay(store, clock, metrics.relay)
 
     def publish(committed: Committed) -> None:
         token_died = bool(committed.removed_agents or committed.closed_sessions)
@@ -131,6 +146,7 @@ async def open_app_on(
         if token_died:
             leases.renew()
         broker.publish(committed.records)
+        relay.heard(committed)
 
     async with open_journal(store, publish, metrics.journal) as journal:
         context = NetworkContext(
@@ -145,7 +161,17 @@ async def open_app_on(
         async with (
             open_retention(journal, _retention(config.storage), clock, metrics.retention),
             open_reports(journal, metrics.attach) as reports,
+            open_neighbours(context, registry, reports),
+            open_sharing(admission),
+            open_links(
+                config.pairings,
+                own_id=context.id,
+                on_change=_reporting(context, reports),
+                services=(partial(relay.serve, journal=journal),),
+                wall_clock=clock,
+            ) as links,
         ):
+            context.pairings_now = links.pairings
             yield App(
                 config=config,
                 context=context,
@@ -157,8 +183,16 @@ async def open_app_on(
                 gateway=Gateway(context, broker, registry, reports, FrameCache(context.id), leases),
                 leases=leases,
                 metrics=metrics,
+                links=links,
                 load=load,
             )
+
+
+def _reporting(context: NetworkContext, reports: Reports) -> Callable[[Pairing], None]:
+    def report(pairing: Pairing) -> None:
+        reports.add(Event(new_event_id(), EventType.PAIRING_UPDATED, context.id, context.now(), pairing=pairing))
+
+    return report
 
 
 def _retention(storage: StorageSettings) -> Retention:
@@ -175,9 +209,13 @@ def _terms(config: MoltnetConfig) -> Terms:
         mention_aliases=_mention_aliases(config),
         debug_events=config.server.debug_events,
         delivery_window=config.server.delivery_window,
-        pairings=tuple(_pairing(each) for each in sorted(config.pairings, key=lambda each: each.id)),
         reserved_agents=ReservedNames(config.auth.reserved_agents),
         declared_agents={agent_id: token.id for token in config.auth.tokens for agent_id in token.agents},
+        relaying=tuple(
+            RelayTerms(pairing.id, pairing.remote_network_id, pairing.rooms)
+            for pairing in config.pairings
+            if not PairingStatus(pairing, config.network.id).is_off
+        ),
     )
 
 
@@ -226,17 +264,6 @@ def _token_table(config: MoltnetConfig) -> TokenTable:
             for token in config.auth.tokens
             for value, expires_at in token.values
         )
-    )
-
-
-def _pairing(settings: PairingSettings) -> Pairing:
-    """What is told of a pairing: never its token."""
-    return Pairing(
-        id=settings.id,
-        remote_network_id=settings.remote_network_id,
-        remote_network_name=settings.remote_network_name,
-        remote_base_url=settings.remote_base_url,
-        status=settings.status,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final, Self
 import attrs
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, Info, PlatformCollector
 from prometheus_client import Metric as Family
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE_OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -30,6 +30,11 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 WAKE_RESULTS: Final = ("delivered", "failed")
 WAKE_REASONS: Final = ("dm", "mention")
 RELAY_RESULTS: Final = ("success", "error", "dropped")
+_QUEUE: Final = (
+    ("moltnet_relay_waiting_messages", "Messages that wait to be relayed."),
+    ("moltnet_relay_dead_letters", "Messages that a paired network refused for good."),
+    ("moltnet_relay_oldest_waiting_seconds", "For how long the oldest of them has waited; 0 if none does."),
+)
 COMMIT_FAILURES: Final = ("full", "failed", "crashed")
 LIMITS: Final = (
     "requests",
@@ -147,10 +152,7 @@ class JournalMetrics:
                 registry=registry,
             ),
             batches=Histogram(
-                "moltnet_journal_batch_commands",
-                "Changes in one commit.",
-                buckets=BATCH_BUCKETS,
-                registry=registry,
+                "moltnet_journal_batch_commands", "Changes in one commit.", buckets=BATCH_BUCKETS, registry=registry
             ),
             seconds=Histogram(
                 "moltnet_journal_commit_duration_seconds",
@@ -302,9 +304,26 @@ class RuntimeMetrics:
         )
 
 
-def _relayed(registry: Registry) -> Mapping[str, Counter]:
-    relayed = Counter("moltnet_relay_total", "Messages relayed to paired networks.", ("result",), registry=registry)
-    return _of_each(relayed, RELAY_RESULTS)
+@attrs.define(eq=False)
+class RelayMetrics(Collector):
+    """Tries to relay, by ``RELAY_RESULTS``; ``queues``, by pairing, as ``_QUEUE`` says, is set when somebody asks."""
+
+    relayed: Mapping[str, Counter]
+    queues: Mapping[str, tuple[int, int, float]] = attrs.field(factory=dict, init=False)
+
+    @classmethod
+    def on(cls, registry: Registry = None) -> Self:
+        relayed = Counter("moltnet_relay_total", "Messages relayed to paired networks.", ("result",), registry=registry)
+        metrics = cls(_of_each(relayed, RELAY_RESULTS))
+        (registry or CollectorRegistry()).register(metrics)
+        return metrics
+
+    def collect(self) -> Iterator[Family]:
+        for place, (name, what) in enumerate(_QUEUE):
+            family = GaugeMetricFamily(name, what, labels=["pairing"])
+            for pairing_id, queue in self.queues.items():
+                family.add_metric([pairing_id], queue[place])
+            yield family
 
 
 class _LogLines(Collector):
@@ -341,7 +360,7 @@ def _process_registry() -> CollectorRegistry:
 
 @attrs.frozen(eq=False)
 class Metrics:
-    """All metrics of one server, in a registry of its own. ``relayed`` counts by ``RELAY_RESULTS``."""
+    """All metrics of one server, in a registry of its own."""
 
     registry: CollectorRegistry
     http: HttpMetrics
@@ -351,7 +370,7 @@ class Metrics:
     attach: AttachMetrics
     limits: LimitMetrics
     runtime: RuntimeMetrics
-    relayed: Mapping[str, Counter]
+    relay: RelayMetrics
 
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """Everything as it stands, and its content type: OpenMetrics if an ``Accept`` header asks for it.
@@ -377,5 +396,5 @@ def new_metrics() -> Metrics:
         attach=AttachMetrics.on(registry),
         limits=LimitMetrics.on(registry),
         runtime=RuntimeMetrics.on(registry),
-        relayed=_relayed(registry),
+        relay=RelayMetrics.on(registry),
     )

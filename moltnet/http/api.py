@@ -8,6 +8,7 @@ from moltnet.config.settings import AuthMode
 from moltnet.http.agents import agents_routes
 from moltnet.http.answers import json_answer
 from moltnet.http.apply import apply_routes
+from moltnet.http.approvals import approvals_routes
 from moltnet.http.auth import READING, Gate, require_host, require_origin
 from moltnet.http.checks import check_accept, check_path
 from moltnet.http.console import console_routes
@@ -18,11 +19,13 @@ from moltnet.http.errors import ApiQuart, register_errors
 from moltnet.http.events import events_routes
 from moltnet.http.exchange import exchange_of
 from moltnet.http.floods import ALIVE_PATH
+from moltnet.http.invitations import invitations_routes
 from moltnet.http.messages import messages_routes
 from moltnet.http.metrics import metrics_routes, route_name
 from moltnet.http.network import network_routes
 from moltnet.http.openapi.routes import openapi_routes
 from moltnet.http.pairings import pairings_routes
+from moltnet.http.relays import relays_routes
 from moltnet.http.reload import reload_routes
 from moltnet.http.representation import finishing
 from moltnet.http.rooms import rooms_routes
@@ -41,10 +44,13 @@ def make_api(app: App) -> QuartTrio:
         network_routes,
         metrics_routes,
         pairings_routes,
+        relays_routes,
+        invitations_routes,
         rooms_routes,
         conversations_routes,
         messages_routes,
         agents_routes,
+        approvals_routes,
         apply_routes,
         reload_routes,
         sessions_routes,

@@ -12,6 +12,7 @@ from moltnet.app import App
 from moltnet.config.settings import Scope
 from moltnet.http.auth import Gate
 from moltnet.protocol import limits
+from moltnet.protocol.times import parse_timestamp
 
 _PARAMETER: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 _NAMES: Final = {
@@ -20,6 +21,8 @@ _NAMES: Final = {
     "direct_id": "dmID",
     "agent_id": "agentID",
     "pairing_id": "pairingID",
+    "message_id": "messageID",
+    "approval_id": "approvalID",
 }
 
 
@@ -54,6 +57,18 @@ async def read_gauges(app: App) -> None:
     metrics.attach.pending.set(len(app.gateway.pending))
     metrics.attach.wakes_pending.set(app.gateway.registry.count_pending_wakes())
     metrics.attach.reports_waiting.set(app.gateway.reports.waiting)
+    await _read_queues(app)
+
+
+async def _read_queues(app: App) -> None:
+    """How much waits to be relayed; without pairings nobody asks the storage."""
+    depths = await app.context.store.outbox_depths() if app.config.pairings else ()
+    queues = {pairing.id: (0, 0, 0.0) for pairing in app.config.pairings}
+    for depth in depths:
+        oldest = depth.oldest_waiting_at
+        age_seconds = (app.context.clock() - parse_timestamp(oldest)).total_seconds() if oldest else 0.0
+        queues[depth.pairing_id] = (depth.waiting, depth.dead, max(0.0, age_seconds))
+    app.metrics.relay.queues = queues
 
 
 @functools.lru_cache(maxsize=256)  # as many as there are routes

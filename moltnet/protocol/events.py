@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 
+from moltnet.protocol.approvals import Approval
 from moltnet.protocol.codec import wire
 from moltnet.protocol.ids import EventId, NetworkId
 from moltnet.protocol.messages import Message, Target
@@ -28,6 +29,8 @@ class EventType(StrEnum):
     AGENT_WAKE_DELIVERED = "agent.wake.delivered"
     AGENT_WAKE_FAILED = "agent.wake.failed"
     AGENT_REMOVED = "agent.removed"
+    APPROVAL_REQUESTED = "approval.requested"
+    APPROVAL_DECIDED = "approval.decided"
     PAIRING_UPDATED = "pairing.updated"
     REPLAY_GAP = "stream.replay_gap"
 
@@ -66,8 +69,9 @@ class Event:
     dm: DirectConversation | None = None
     room: Room | None = None
     agent: AgentEvent | None = None
+    approval: Approval | None = None
     pairing: Pairing | None = None
     replay_gap: ReplayGap | None = None
 
 
-PAYLOAD_KEYS: Final = ("message", "thread", "dm", "room", "agent", "pairing", "replay_gap")
+PAYLOAD_KEYS: Final = ("message", "thread", "dm", "room", "agent", "approval", "pairing", "replay_gap")

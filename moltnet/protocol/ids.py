@@ -20,6 +20,7 @@ MessageId = NewType("MessageId", str)
 EventId = NewType("EventId", str)
 ActorUid = NewType("ActorUid", str)
 ArtifactId = NewType("ArtifactId", str)
+ApprovalId = NewType("ApprovalId", str)
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 _REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_REQUEST_ID_CHARACTERS}}}")

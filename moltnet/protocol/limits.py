@@ -53,6 +53,16 @@ FALLBACK_HEARTBEAT_MS: Final = 30_000
 # Without credentials an agent attaches once. Who finds it attached already waits this long for a sign of life of the
 # other, which is asked for one every PING_SECONDS; if none comes, its connection is taken for lost.
 SILENT_SEAT_SECONDS: Final = 4.0
+# If that other is at another server, the question and its answer may take so much longer, and so may the news that it
+# has gone.
+SEAT_ELSEWHERE_SECONDS: Final = 2.0
+# How often an agent's place at another server is asked for meanwhile.
+SEAT_AGAIN_SECONDS: Final = 0.25
+# How often servers of one network tell each other what callers have used up of their rates: until then, each admits by
+# what it knows. A failed sign-in is told at once.
+SHARE_SPENT_SECONDS: Final = 0.5
+# What is told at once: some 10 ms for the database. More callers than that wait for the next time, which is at once.
+MAX_SHARED_BUCKETS: Final = 1000
 # Events sent and not yet ACKed before delivery pauses (design §3.4). The reference client buffers 64 frames and
 # ACKs one by one, so a window of several buffers keeps it busy without holding much for it.
 DELIVERY_WINDOW_EVENTS: Final = 256
@@ -132,6 +142,19 @@ MAX_SKILL_BYTES: Final = 256 * KIB
 MAX_SESSIONS_PER_CREDENTIAL: Final = 20
 # How long one lasts, whatever it does: long enough for a week of shifts, short enough for a browser that was left open.
 SESSION_SECONDS: Final = 7 * 86_400
+
+# How long a wake waits for approval if nobody says: until the same time tomorrow, so that every shift has seen it.
+APPROVAL_SECONDS: Final = 86_400
+# At most a month: after that nobody knows what the message was about.
+LONGEST_APPROVAL_SECONDS: Final = 30 * 86_400
+# Of one agent. Who has so many to decide decides none of them with care.
+MAX_PENDING_APPROVALS: Final = 256
+# When to ask again if there are so many: they go one by one, as somebody decides.
+RETRY_APPROVAL_SECONDS: Final = 60.0
+# A sentence or two on why it was decided like that.
+MAX_APPROVAL_NOTE_CHARACTERS: Final = 1024
+# A word such as `mention`, in a vocabulary that nodes of other versions may have more of.
+MAX_APPROVAL_REASON_CHARACTERS: Final = 64
 
 # Journal: one transaction takes at most this much of what waited (stack measurements: gains end near 512 commands).
 MAX_BATCH_COMMANDS: Final = 512

@@ -102,6 +102,11 @@ class Message:
     created_at: Timestamp
     mentions: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """Its text parts, one below the other; links, data and files are left out."""
+        return "\n".join(part.text for part in self.parts if part.kind == PartKind.TEXT)
+
 
 @attrs.frozen
 class SendMessageRequest:

@@ -6,7 +6,10 @@ from typing import Final
 import trio.testing
 
 from moltnet.attach.delivery import AttachedAgent, Reporter
+from moltnet.protocol.approvals import Approval, ApprovalState, approval_id_of
+from moltnet.protocol.events import Event, EventType
 from moltnet.protocol.identity import agent_fqid
+from moltnet.protocol.ids import AgentId, EventId, MessageId, new_event_id
 from moltnet.storage.commands import RecordEvents
 from tests.access.world import World, conversation
 from tests.fakes.asgi_client import open_exchange
@@ -19,6 +22,7 @@ IN_THE_HALL: Final = ('"text":"in the hall"',)
 IN_THE_CELLAR: Final = ('"text":"in the cellar"',)
 BETWEEN_ALPHA_AND_BETA: Final = ('"text":"between us"',)
 GAMMA_CAME: Final = ('"type":"agent.connected"', '"agent_id":"gamma"')
+GAMMA_WAITS: Final = ('"type":"approval.requested"', '"agent_id":"gamma"')
 
 
 def opens_stream() -> Callable[[World, str], Awaitable[str]]:
@@ -68,7 +72,19 @@ def attaches_as(agent_id: str, words: Iterable[str] = ()) -> Callable[[World, st
 async def _happen(world: World) -> None:
     """Somebody says something everywhere, and gamma comes. Returns once everybody has been told."""
     agent = AttachedAgent(NETWORK, "gamma", agent_fqid(NETWORK, "gamma"), "")
+    now = world.app.context.now()
     await world.app.context.journal.commit(RecordEvents((Reporter(agent, world.app.context.now).connected(),)))
+    approval = Approval(
+        approval_id_of("gamma", "evt_1"),
+        AgentId("gamma"),
+        EventId("evt_1"),
+        MessageId("in-the-hall"),
+        ApprovalState.PENDING,
+        requested_at=now,
+        expires_at=now,
+    )
+    event = Event(new_event_id(), EventType.APPROVAL_REQUESTED, NETWORK, now, approval=approval)
+    await world.app.context.journal.commit(RecordEvents((event,)))
     for message in conversation():
         await post(world.app, message, world.operator)
     await trio.testing.wait_all_tasks_blocked()

@@ -9,14 +9,19 @@ from typing import Final
 import attrs
 
 from moltnet.core.agents import claim_agent
+from moltnet.core.approvals import request_approval
 from moltnet.core.credentials import replace_token
+from moltnet.core.messaging import send_message
 from moltnet.core.rooms import create_room, remove_room
-from moltnet.protocol.ids import AgentId, MessageId, NetworkId
+from moltnet.protocol.approvals import RequestApprovalRequest
+from moltnet.protocol.ids import AgentId, MessageId, NetworkId, event_id_of_message
 from moltnet.protocol.messages import HUMAN, Actor, MessageOrigin, SendMessageRequest
 from moltnet.protocol.rooms import CreateRoomRequest
+from moltnet.storage.outbox import RelayFailure, RelayState, SettleRelays
 from tests.access.listening import (
     BETWEEN_ALPHA_AND_BETA,
     GAMMA_CAME,
+    GAMMA_WAITS,
     IN_THE_CELLAR,
     IN_THE_HALL,
     attaches_as,
@@ -24,7 +29,7 @@ from tests.access.listening import (
     opens_stream,
 )
 from tests.access.world import World
-from tests.fakes.network import direct_message, room_message, thread_message
+from tests.fakes.network import direct_message, post, room_message, thread_message
 
 Ask = Callable[[World, str], Awaitable[str]]
 # The file in the direct conversation `ab`.
@@ -106,6 +111,22 @@ def _to_new_room(method: str, path: str, body: object = None, *, removed: bool =
     return ask
 
 
+def _about_dead_letter(method: str, path: str = "") -> Ask:
+    """Asks about a dead letter of its own."""
+
+    async def ask(world: World, caller: str) -> str:
+        context, message_id = world.app.context, MessageId(world.fresh("dead"))
+        request = room_message("refused there", room="hall", message_id=message_id)
+        await send_message(context, request, world.operator)
+        seq = await context.store.event_seq(event_id_of_message(message_id))
+        assert seq is not None
+        failure = RelayFailure(404, "unknown_room", "unknown room", context.now())
+        await context.journal.commit(SettleRelays("link", changed=((seq, RelayState(1, failure)),)))
+        return str((await world.call(caller, method, f"/v1/pairings/link/dead-letters/{message_id}{path}")).status)
+
+    return ask
+
+
 async def _creates_room(world: World, caller: str) -> str:
     return str((await world.call(caller, "POST", "/v1/rooms", {"id": world.fresh("new")})).status)
 
@@ -141,6 +162,43 @@ async def _signs_in(world: World, caller: str) -> str:
     return str((await world.call("nobody", "POST", "/v1/session", body)).status)
 
 
+async def _said(world: World, room: str) -> str:
+    """The event of a message that nobody has asked about."""
+    message_id = world.fresh("for-approval")
+    await post(world.app, attrs.evolve(room_message("hear me", room=room), id=message_id), world.operator)
+    return event_id_of_message(message_id)
+
+
+async def _waits(world: World) -> str:
+    """An approval that waits for a decision, about alpha."""
+    wanted = RequestApprovalRequest(await _said(world, "hall"))
+    approval, _ = await request_approval(world.app.context, "alpha", wanted, world.operator)
+    return approval.id
+
+
+def _asks_for(agent_id: str, room: str) -> Ask:
+    async def ask(world: World, caller: str) -> str:
+        body = {"event_id": await _said(world, room)}
+        return str((await world.call(caller, "POST", f"/v1/agents/{agent_id}/approvals", body)).status)
+
+    return ask
+
+
+def _about_approval(method: str, verb: str = "") -> Ask:
+    async def ask(world: World, caller: str) -> str:
+        return str((await world.call(caller, method, f"/v1/approvals/{await _waits(world)}{verb}")).status)
+
+    return ask
+
+
+async def _lists_approvals(world: World, caller: str) -> str:
+    approval_id = await _waits(world)
+    answer = await world.call(caller, "GET", "/v1/approvals?state=pending")
+    if answer.status != 200:
+        return str(answer.status)
+    return SHOWN if approval_id in [each["id"] for each in answer.json()["approvals"]] else HIDDEN
+
+
 NETWORK_OPERATIONS: Final = (
     _get("/healthz"),
     _get("/readyz"),
@@ -159,6 +217,10 @@ NETWORK_OPERATIONS: Final = (
     _get("/v1/network"),
     _get("/v1/pairings"),
     _get("/v1/pairings/link/network"),
+    _get("/v1/outbox"),
+    _get("/v1/pairings/link/dead-letters"),
+    Operation("`POST /v1/pairings/link/dead-letters/…/retry`", _about_dead_letter("POST", "/retry")),
+    Operation("`DELETE /v1/pairings/link/dead-letters/…`", _about_dead_letter("DELETE")),
 )
 READING: Final = (
     _lists("the list of rooms shows a public room", "/v1/rooms", "rooms", "hall"),
@@ -204,6 +266,8 @@ SENDING: Final = (
     _sends("net_b:zeta is relayed into `hall`", _relayed("hall", "net_b", "net_b")),
     _sends("net_b:zeta is relayed by another network", _relayed("cellar", "net_b", "net_c")),
     _sends("net_b:zeta is sent as if it were here", _relayed("cellar", "net_b", "")),
+    _lists("after that, the list of rooms shows a private room", "/v1/rooms", "rooms", "cellar"),
+    _lists("after that, the list of agents shows a member of it", "/v1/agents", "agents", "beta"),
 )
 CHANGING: Final = (
     Operation("`POST /v1/rooms`", _creates_room),
@@ -221,7 +285,20 @@ CHANGING: Final = (
     _lists("`GET /v1/credentials` shows gamma's", "/v1/credentials", "credentials", "gamma", key="agent_id"),
     Operation("`POST /v1/agents/alpha/token`", _replaces_alphas_token),
     Operation("`DELETE /v1/agents/alpha/token`", _revokes_alphas_token),
+    Operation(
+        "`POST /v1/pairings/accept`, without an invitation",
+        _asking("POST", "/v1/pairings/accept", {"invitation_id": "guessed", "secret": "guessed"}),
+    ),
     Operation("`POST /v1/admin/reload`, of a network without a file", _asking("POST", "/v1/admin/reload")),
+)
+APPROVING: Final = (
+    Operation("`POST /v1/agents/alpha/approvals`, of a message in `cellar`", _asks_for("alpha", "cellar")),
+    Operation("`POST /v1/agents/gamma/approvals`, of a message in `cellar`", _asks_for("gamma", "cellar")),
+    Operation("`GET /v1/approvals` shows one of alpha", _lists_approvals),
+    _get("/v1/approvals?agent=alpha"),
+    Operation("`GET /v1/approvals/…`, one of alpha", _about_approval("GET")),
+    Operation("`POST /v1/approvals/…/approve`", _about_approval("POST", "/approve")),
+    Operation("`POST /v1/approvals/…/deny`", _about_approval("POST", "/deny")),
 )
 LISTENING: Final = (
     Operation("`GET /v1/events/stream`", opens_stream()),
@@ -229,6 +306,7 @@ LISTENING: Final = (
     Operation("the stream shows a message in `cellar`", listens_for(IN_THE_CELLAR)),
     Operation("the stream shows a message in `ab`", listens_for(BETWEEN_ALPHA_AND_BETA)),
     Operation("the stream shows that gamma comes", listens_for(GAMMA_CAME)),
+    Operation("the stream shows that an approval is wanted for gamma", listens_for(GAMMA_WAITS)),
     Operation("attach as alpha", attaches_as("alpha")),
     Operation("attach as beta", attaches_as("beta")),
     Operation("attach as an agent that nobody registered", attaches_as("")),
@@ -236,6 +314,8 @@ LISTENING: Final = (
     Operation("attached as alpha: a message in `cellar`", attaches_as("alpha", IN_THE_CELLAR)),
     Operation("attached as alpha: a message in `ab`", attaches_as("alpha", BETWEEN_ALPHA_AND_BETA)),
     Operation("attached as alpha: gamma comes", attaches_as("alpha", GAMMA_CAME)),
+    Operation("attached as alpha: an approval is wanted for gamma", attaches_as("alpha", GAMMA_WAITS)),
+    Operation("attached as gamma: an approval is wanted for gamma", attaches_as("gamma", GAMMA_WAITS)),
     Operation("attached as gamma: a message in `hall`", attaches_as("gamma", IN_THE_HALL)),
     Operation("attached as gamma: a message in `cellar`", attaches_as("gamma", IN_THE_CELLAR)),
     Operation("attached as gamma: a message in `ab`", attaches_as("gamma", BETWEEN_ALPHA_AND_BETA)),
@@ -245,5 +325,6 @@ SECTIONS: Final[Mapping[str, Sequence[Operation]]] = {
     "Reading": READING,
     "Sending": SENDING,
     "Changing": CHANGING,
+    "Approvals": APPROVING,
     "Listening": LISTENING,
 }

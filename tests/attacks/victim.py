@@ -46,6 +46,8 @@ PARAMETERS: Final = {
     "direct_id": "secret-talk",
     "agent_id": "alpha",
     "pairing_id": "link",
+    "message_id": "m1",
+    "approval_id": "guessed",
     "path": "anything",
 }
 QUERIES: Final = ("?room_id=vault", "?thread_id=deep", "?dm_id=secret-talk", "?limit=500", "?last_event_id=evt_gap_x")
@@ -136,6 +138,7 @@ async def change_everything(
         "POST /v1/agents/register": {"requested_agent_id": "alpha"},
         "POST /v1/apply": {"agents": [{"id": "alpha", "credential_key": "anonymous"}]},
         "POST /v1/session": {"token": "guessed"},
+        "POST /v1/pairings/accept": {"invitation_id": "guessed", "secret": "guessed", "network_id": "net_x"},
     }
     answers = {}
     for method, path in routes(server, reading=False):

@@ -189,7 +189,7 @@ class TestRequests:
         async with open_test_app() as app:
             names = {route_name("GET", rule.rule) for rule in make_api(app).url_map.iter_rules()}
         parameters = {parameter for name in names for parameter in re.findall(r"\{(\w+)\}", name)}
-        assert parameters == {"roomID", "threadID", "dmID", "agentID", "pairingID", "path"}
+        assert parameters == {"roomID", "threadID", "dmID", "agentID", "pairingID", "messageID", "approvalID", "path"}
 
     async def test_they_are_counted_by_route_and_not_by_path(self) -> None:
         async with open_test_server() as server:

@@ -5,9 +5,10 @@ import json
 import pytest
 from hypothesis import given
 
+from moltnet.protocol.approvals import Approval, ApprovalState, approval_id_of
 from moltnet.protocol.codec import DecodeError, decode, encode
 from moltnet.protocol.events import PAYLOAD_KEYS, AgentEvent, Event, EventType, ReplayGap
-from moltnet.protocol.ids import DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId, gap_event_id
+from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkId, RoomId, ThreadId, gap_event_id
 from moltnet.protocol.messages import Actor, Message, MessageOrigin, Part, Target
 from moltnet.protocol.network import (
     SPOKEN_PROTOCOLS,
@@ -38,6 +39,17 @@ PAYLOADS: dict[str, object] = {
     "dm": DirectConversation(DirectId("d1"), NET, "molt://net_a/dms/d1", 1, NOW, ("alpha", "net_b:beta")),
     "room": Room(RoomId("general"), NET, "molt://net_a/rooms/general", "General", NOW, ("alpha",)),
     "agent": AgentEvent("alpha", "net_a", reason="mention", message_id="m1", target=Target("room", RoomId("general"))),
+    "approval": Approval(
+        approval_id_of("alpha", "evt_9"),
+        AgentId("alpha"),
+        EventId("evt_9"),
+        MessageId("m1"),
+        ApprovalState.DENIED,
+        requested_at=NOW,
+        expires_at=NOW,
+        target=Target("room", RoomId("general")),
+        decided_by="token:ops",
+    ),
     "pairing": Pairing("p1", "net_b", diagnostics=PairingDiagnostics(NOW, SPOKEN_PROTOCOLS)),
     "replay_gap": ReplayGap("evt_1", "evt_5", "evt_9"),
 }
@@ -97,7 +109,7 @@ def test_an_event_of_a_later_kind_is_read_without_what_is_new_in_it() -> None:
 
 
 def test_event_types_are_a_subject_and_what_happened_to_it() -> None:
-    assert len(set(EventType)) == 13
+    assert len(set(EventType)) == 15
     assert all(len(kind.split(".")) >= 2 and kind == kind.lower() for kind in EventType)
 
 

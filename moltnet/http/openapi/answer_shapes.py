@@ -14,6 +14,7 @@ from moltnet.http.openapi.texts import ARTIFACT_ID, ID, TARGETS, exactly, text
 from moltnet.protocol import limits
 from moltnet.protocol.administration import ApplyResult, ReloadResult, RemovedKind, RemoveResult
 from moltnet.protocol.agents import AgentRegistration, AgentSummary
+from moltnet.protocol.approvals import Approval, ApprovalPage, ApprovalState
 from moltnet.protocol.artifacts import Artifact
 from moltnet.protocol.codec import Problem
 from moltnet.protocol.credentials import AgentCredential, CredentialPage, Holder
@@ -21,6 +22,7 @@ from moltnet.protocol.events import AgentEvent, Event, EventType, ReplayGap
 from moltnet.protocol.ids import (
     ActorUid,
     AgentId,
+    ApprovalId,
     ArtifactId,
     DirectId,
     EventId,
@@ -29,6 +31,7 @@ from moltnet.protocol.ids import (
     RoomId,
     ThreadId,
 )
+from moltnet.protocol.invitations import InvitationAccepted
 from moltnet.protocol.messages import (
     AGENT,
     HUMAN,
@@ -52,6 +55,7 @@ from moltnet.protocol.pages import (
     ThreadPage,
 )
 from moltnet.protocol.pairings import PairingDiagnostics
+from moltnet.protocol.relays import DeadLetter, DeadLetterPage, RelayQueue, RelayQueues, RelayResult
 from moltnet.protocol.rooms import (
     DirectConversation,
     Room,
@@ -80,6 +84,7 @@ _NAMES: Final[Mapping[Any, str]] = {
     EventId: "EventId",
     ArtifactId: "ArtifactId",
     ActorUid: "ActorUid",
+    ApprovalId: "ApprovalId",
     Timestamp: "Timestamp",
 }
 
@@ -105,6 +110,7 @@ EVENTS: Final = (
         EventType.AGENT_WAKE_FAILED,
         EventType.AGENT_REMOVED,
     ),
+    _event("ApprovalEvent", "approval", EventType.APPROVAL_REQUESTED, EventType.APPROVAL_DECIDED),
     _event("PairingEvent", "pairing", EventType.PAIRING_UPDATED),
     _event("ReplayGapEvent", "replay_gap", EventType.REPLAY_GAP),
 )
@@ -117,12 +123,25 @@ ANSWERS: Final = Shapes(
     unions={Target: TARGETS, Event: EVENTS},
     said={
         **dict.fromkeys(
-            (AgentPage, ArtifactPage, CredentialPage, DirectPage, MessagePage, PairingPage, RoomPage, ThreadPage),
+            (
+                AgentPage,
+                ApprovalPage,
+                ArtifactPage,
+                CredentialPage,
+                DeadLetterPage,
+                DirectPage,
+                MessagePage,
+                PairingPage,
+                RoomPage,
+                ThreadPage,
+            ),
             "A part of a list.",
         ),
+        ApprovalState: "Whether it still waits, and else what became of it; `expired` if nobody decided in time.",
         Capabilities: "What the network does and allows.",
         Console: "What the caller may do in the console.",
         Event: "Something that has happened: it is committed, and stands in an order with all others.",
+        InvitationAccepted: "Two networks are paired.",
         Holder: "By what an agent is held: a token that the server made, one of the configuration, anybody, nobody, or "
         "something that this server does not know.",
         Network: "What the network says of itself.",
@@ -130,6 +149,10 @@ ANSWERS: Final = Shapes(
         PairingDiagnostics: "What was found out about the other network.",
         PartKind: "What a part of a message is.",
         Protocols: "The versions of each protocol that are spoken.",
+        DeadLetter: "A message that the network of a pairing refused for good.",
+        RelayQueue: "How much is on its way to the network of a pairing.",
+        RelayQueues: "The queues of all pairings.",
+        RelayResult: "What became of a dead letter.",
         RemovedKind: "What was removed.",
         SkillCommand: "A command that works for the caller.",
         SkillDirect: "What the caller may do with direct conversations.",
@@ -162,6 +185,11 @@ ANSWERS: Final = Shapes(
             "parts": {"minItems": 1, "maxItems": limits.MAX_PARTS},
             "mentions": {"items": _FQID, "maxItems": limits.MAX_MENTIONS},
             "created_at": text("When the server received it."),
+        },
+        InvitationAccepted: {
+            "network_id": ref("NetworkId"),
+            "pairing_id": text("How the inviting network calls the pairing."),
+            "rooms": text("The rooms that both share."),
         },
         MessageAccepted: {
             "accepted": {"const": True},
@@ -219,6 +247,16 @@ ANSWERS: Final = Shapes(
             "message_id": ref("MessageId"),
             "reason": text("Why it was woken (`mention`, `dm`), or `removed`."),
         },
+        Approval: {
+            "sender": _FQID,
+            "reason": {
+                "maxLength": limits.MAX_APPROVAL_REASON_CHARACTERS,
+                "description": "What the asker says would wake the agent: `mention`, `dm`, `room`, `thread`.",
+            },
+            "decided_at": ref("Timestamp"),
+            "decided_by": text("The credential of who decided: `token:<id of the token>`."),
+            "note": {"maxLength": limits.MAX_APPROVAL_NOTE_CHARACTERS, "description": "What who decided said to it."},
+        },
         PendingWake: {
             "message_id": ref("MessageId"),
             "reason": {"enum": ["mention", "dm"]},
@@ -230,6 +268,22 @@ ANSWERS: Final = Shapes(
             "pending": text("The newest of them, in the order of sending."),
             "wakes": text("Events that tell what became of others: `agent.wake.delivered`, `agent.wake.failed`."),
         },
+        DeadLetter: {
+            "conversation": text("`room:`, `thread:` or `dm:`, and its id."),
+            "created_at": text("When it was said."),
+            "failed_at": text("When it was given up."),
+            "attempts": {"minimum": 0, "description": "Times that the other network failed over it or refused it."},
+            "status": {"minimum": 0, "description": "The status of its last answer."},
+            "code": text("The code of that answer."),
+            "message": text("The text of that answer: not ours."),
+        },
+        RelayQueue: {
+            "waiting": {"minimum": 0, "description": "Messages that wait to be relayed."},
+            "dead_letters": {"minimum": 0, "description": "Messages that were refused for good."},
+            "configured": text("Whether the configuration names the pairing: if not, nothing moves."),
+            "oldest_waiting_at": ref("Timestamp"),
+        },
+        RelayResult: {"action": {"enum": ["retried", "dropped"]}},
         ReplayGap: {
             "requested_event_id": text("The cursor that the server does not know."),
             "oldest_event_id": ref("EventId"),

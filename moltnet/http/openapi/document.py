@@ -124,6 +124,7 @@ _CHAPTERS: Final[Mapping[Tag, str]] = {
     Tag.ARTIFACTS: "What messages hold beside plain text.",
     Tag.AGENTS: "Who is there.",
     Tag.EVENTS: "What happens, as it happens.",
+    Tag.APPROVALS: "Wakes that wait until an operator lets them through.",
     Tag.PAIRINGS: "Other networks.",
     Tag.ADMINISTRATION: "For operators.",
     Tag.HEALTH: "For what watches the server.",

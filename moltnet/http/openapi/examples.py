@@ -6,6 +6,14 @@ from typing import Any, Final
 from moltnet import __version__
 from moltnet.protocol.administration import ApplyAgent, ApplyRequest, ApplyResult, RemovedKind, RemoveResult
 from moltnet.protocol.agents import AgentRegistration, AgentSummary, RegisterAgentRequest
+from moltnet.protocol.approvals import (
+    Approval,
+    ApprovalPage,
+    ApprovalState,
+    DecisionRequest,
+    RequestApprovalRequest,
+    approval_id_of,
+)
 from moltnet.protocol.artifacts import artifacts_of
 from moltnet.protocol.codec import unstructure
 from moltnet.protocol.events import Event, EventType
@@ -20,6 +28,7 @@ from moltnet.protocol.ids import (
     ThreadId,
     event_id_of_message,
 )
+from moltnet.protocol.invitations import AcceptInvitationRequest, InvitationAccepted
 from moltnet.protocol.messages import (
     AGENT,
     HUMAN,
@@ -123,6 +132,18 @@ _REGISTERED: Final = AgentRegistration(
     updated_at=_THEN,
     display_name="Clerk",
 )
+_APPROVAL: Final = Approval(
+    id=approval_id_of("clerk", event_id_of_message(_BUILD)),
+    agent_id=AgentId("clerk"),
+    event_id=event_id_of_message(_BUILD),
+    message_id=_BUILD,
+    state=ApprovalState.PENDING,
+    requested_at=_THEN,
+    expires_at=Timestamp("2026-11-21T07:53:37.349806Z"),
+    sender=agent_fqid(_LAB, "ada"),
+    target=_TARGET,
+    reason="mention",
+)
 _LAST: Final = PageInfo()
 
 ANSWER_VALUES: Final[tuple[object, ...]] = (
@@ -156,6 +177,8 @@ ANSWER_VALUES: Final[tuple[object, ...]] = (
     PairingPage(
         (Pairing(id="partner", remote_network_id="net_b", remote_base_url="https://net-b.example.com"),), _LAST
     ),
+    _APPROVAL,
+    ApprovalPage((_APPROVAL,), _LAST),
     RemoveResult(RemovedKind.ROOM, _GENERAL),
     ApplyResult(agents=(_REGISTERED,)),
     Event(event_id_of_message(_BUILD), EventType.MESSAGE_CREATED, _LAB, _THEN, message=_MESSAGE),
@@ -167,7 +190,20 @@ REQUEST_VALUES: Final[tuple[object, ...]] = (
     RestoreRoomRequest(members=("clerk",)),
     UpdateRoomMembersRequest(add=("scout",), remove=("clerk",)),
     RegisterAgentRequest(requested_agent_id="atlas", name="Atlas"),
+    RequestApprovalRequest(event_id_of_message(_BUILD), "mention", 3600),
+    DecisionRequest("Ada may ask that."),
     SignInRequest(token="a token of the configuration"),
+    AcceptInvitationRequest(
+        invitation_id="3f0c9a51d2e84b67",
+        secret="the secret of the invitation",
+        network_id="net_b",
+        network_name="Net B",
+        base_url="https://net-b.example.com",
+        token="what net_b will present here",
+        reply_token="what net_b wants to be presented with",
+        rooms=("general",),
+    ),
+    InvitationAccepted("lab", "Lab", "net_b", ("general",)),
     ApplyRequest(
         rooms=(CreateRoomRequest(id="ops", name="Operations", members=("clerk",)),),
         agents=(ApplyAgent(id="clerk", name="Clerk", credential_key="token:clerk"),),

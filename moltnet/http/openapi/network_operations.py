@@ -30,6 +30,7 @@ from moltnet.protocol.administration import RemoveResult
 from moltnet.protocol.agents import AgentRegistration, AgentSummary, RegisterAgentRequest
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.events import EventType
+from moltnet.protocol.invitations import AcceptInvitationRequest, InvitationAccepted
 from moltnet.protocol.network import Network
 from moltnet.protocol.pages import (
     AgentPage,
@@ -47,6 +48,8 @@ _AGENT_ID: Final = in_path(
 _PAIRING_ID: Final = in_path("pairing_id", "The pairing, as the configuration names it.", "partner")
 
 _NO_PAIRING: Final = {404: (ErrorCode.UNKNOWN_PAIRING,), 502: (ErrorCode.PAIRING_UNREACHABLE,)}
+
+_OBJECT: Final[Schema] = {"type": "object"}
 
 _SENT_EVENT: Final[Schema] = {
     "type": "object",
@@ -197,14 +200,37 @@ NETWORK_OPERATIONS: Final[tuple[Operation, ...]] = (
         parameters=paged(),
     ),
     Operation(
+        "acceptInvitation",
+        "POST",
+        "/v1/pairings/accept",
+        Tag.PAIRINGS,
+        "Accept an invitation of this network",
+        Access(note="The secret of an open invitation, in the body."),
+        (Success(200, "The networks are paired, now or before.", InvitationAccepted),),
+        description="Another network, which was given the code of an invitation, names itself and the tokens of both "
+        "directions. An invitation is good once, for one network, until it expires; the same request again gets the "
+        "same answer. `moltnet pair accept` calls this.",
+        takes=AcceptInvitationRequest,
+        refusals={
+            401: (ErrorCode.NOT_INVITED,),
+            409: (ErrorCode.ALREADY_PAIRED, ErrorCode.CANNOT_PAIR),
+        },
+    ),
+    Operation(
         "showPairedNetwork",
         "GET",
         "/v1/pairings/{pairing_id}/network",
         Tag.PAIRINGS,
         "What the network of a pairing says of itself",
         OBSERVERS,
-        (kept("The other network.", Network),),
-        description="This version can't ask other networks: 502.",
+        (
+            kept(
+                "The other network, as it describes itself: as this network's document, if it follows the same rules.",
+                _OBJECT,
+            ),
+        ),
+        description="Asked now, with this network's token; the pairing's status follows from the answer, which comes "
+        "even if the two do not fit together. 502 if none came, and for a pairing that is disabled.",
         parameters=(_PAIRING_ID,),
         refusals=_NO_PAIRING,
     ),
@@ -216,7 +242,8 @@ NETWORK_OPERATIONS: Final[tuple[Operation, ...]] = (
         "Rooms of the network of a pairing",
         OBSERVERS,
         (kept("A page of rooms.", RoomPage),),
-        description="This version can't ask other networks: 502.",
+        description="Those that the other network shows to this one, asked now, in its order and by its cursors. 502 "
+        "if it gave no answer, does not fit, or has no cursors, and for a pairing that is disabled.",
         parameters=(_PAIRING_ID, *paged()),
         refusals=_NO_PAIRING,
     ),
@@ -228,7 +255,8 @@ NETWORK_OPERATIONS: Final[tuple[Operation, ...]] = (
         "Agents of the network of a pairing",
         OBSERVERS,
         (kept("A page of agents.", AgentPage),),
-        description="This version can't ask other networks: 502.",
+        description="Those that the other network shows to this one, asked now, in its order and by its cursors. 502 "
+        "if it gave no answer, does not fit, or has no cursors, and for a pairing that is disabled.",
         parameters=(_PAIRING_ID, *paged(AGENT_CURSOR)),
         refusals=_NO_PAIRING,
     ),

@@ -29,6 +29,7 @@ class Tag(StrEnum):
     ARTIFACTS = "Artifacts"
     AGENTS = "Agents"
     EVENTS = "Events"
+    APPROVALS = "Approvals"
     PAIRINGS = "Pairings"
     ADMINISTRATION = "Administration"
     HEALTH = "Health"

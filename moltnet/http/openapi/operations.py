@@ -2,11 +2,13 @@
 
 from typing import Final
 
+from moltnet.http.openapi.approval_operations import APPROVAL_OPERATIONS
 from moltnet.http.openapi.conversation_operations import CONVERSATION_OPERATIONS
 from moltnet.http.openapi.credential_operations import CREDENTIAL_OPERATIONS
 from moltnet.http.openapi.discovery_operations import DISCOVERY_OPERATIONS
 from moltnet.http.openapi.network_operations import NETWORK_OPERATIONS
 from moltnet.http.openapi.operation import Operation, Tag
+from moltnet.http.openapi.relay_operations import RELAY_OPERATIONS
 from moltnet.http.openapi.service_operations import SERVICE_OPERATIONS
 from moltnet.http.openapi.session_operations import SESSION_OPERATIONS
 
@@ -16,6 +18,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = tuple(
         (
             *CONVERSATION_OPERATIONS,
             *NETWORK_OPERATIONS,
+            *APPROVAL_OPERATIONS,
+            *RELAY_OPERATIONS,
             *CREDENTIAL_OPERATIONS,
             *SESSION_OPERATIONS,
             *DISCOVERY_OPERATIONS,

@@ -10,6 +10,8 @@ from moltnet.http.openapi.texts import BARE_ID, BLANK, TARGETS, URL, blanks_arou
 from moltnet.protocol import limits
 from moltnet.protocol.administration import ApplyAgent, ApplyRequest
 from moltnet.protocol.agents import RegisterAgentRequest
+from moltnet.protocol.approvals import DecisionRequest, RequestApprovalRequest
+from moltnet.protocol.invitations import AcceptInvitationRequest
 from moltnet.protocol.messages import (
     AGENT,
     HUMAN,
@@ -53,6 +55,7 @@ REQUESTS: Final = Shapes(
         SendMessageRequest: ("target", "from", "parts"),
         CreateRoomRequest: ("id",),
         ApplyAgent: ("id", "credential_key"),
+        RequestApprovalRequest: ("event_id",),
     },
     unions={Target: TARGETS},
     said={
@@ -107,6 +110,13 @@ REQUESTS: Final = Shapes(
             },
             "data": text(f"Free JSON, nested at most {limits.MAX_DATA_DEPTH} deep."),
         },
+        AcceptInvitationRequest: {
+            "network_id": text("The network that accepts."),
+            "base_url": text("Where it is reached; https, unless the invitation lets in private networks."),
+            "token": text("What it will present here: a strong token of its own making, good for nothing else."),
+            "reply_token": text("What it wants to be presented with: another one."),
+            "rooms": text("Rooms of the invitation that it shares too."),
+        },
         MessageOrigin: {"network_id": _OPTIONAL_ID, "message_id": _OPTIONAL_ID},
         CreateRoomRequest: {
             "id": ref("IdInput"),
@@ -129,6 +139,25 @@ REQUESTS: Final = Shapes(
                 "pattern": blanks_around(BARE_ID, optional=True),
             },
             "name": _name("What others see."),
+        },
+        RequestApprovalRequest: {
+            "event_id": {**ref("IdInput"), "description": "The event of the message that would wake the agent."},
+            "reason": {
+                "maxLength": limits.MAX_APPROVAL_REASON_CHARACTERS,
+                "description": "What would wake it: `mention`, `dm`, `room`, `thread`.",
+            },
+            "expires_in_seconds": {
+                "minimum": 1,
+                "maximum": limits.LONGEST_APPROVAL_SECONDS,
+                "default": limits.APPROVAL_SECONDS,
+                "description": "How long it waits for a decision.",
+            },
+        },
+        DecisionRequest: {
+            "note": {
+                "maxLength": limits.MAX_APPROVAL_NOTE_CHARACTERS,
+                "description": "For whoever looks later why it was decided like that.",
+            },
         },
         ApplyRequest: {
             "network_id": text("Must be this network's, if it is there."),

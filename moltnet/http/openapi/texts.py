@@ -61,6 +61,7 @@ TEXTS: Final[Mapping[str, Schema]] = {
     "ArtifactId": _id(
         "`art_<message id>_<index of the part>`.", ARTIFACT_ID, longest=limits.MAX_ARTIFACT_ID_CHARACTERS
     ),
+    "ApprovalId": _id("The id of an approval: the same for the same agent and event.", "apr_[0-9a-f]{32}"),
     "ActorUid": _id("An agent's registration: another one if the id is registered again.", f"actor_{_UUID}"),
     "AgentAddress": _id(
         "An agent of this network (`alpha`) or of another (`net_b:alpha`, `molt://net_b/agents/alpha`).",
