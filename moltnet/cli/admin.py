@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from moltnet.cli.admin_rooms import one_of, room
 from moltnet.cli.enrolment import without_token
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
@@ -21,6 +22,9 @@ from moltnet.protocol.pages import PageRequest
 @click.group
 def admin() -> None:
     """Administer a running network. Needs a token with scope admin."""
+
+
+admin.add_command(room)
 
 
 @admin.group
@@ -54,13 +58,15 @@ def list_agents(flags: OperatorFlags, limit: int, after: str, as_json: bool) -> 
 
 
 @agent.command(epilog=examples("moltnet admin agent remove luna"))
-@click.argument("agent_id", metavar="AGENT")
+@click.argument("agent_id", metavar="AGENT", required=False)
+@click.option("--agent", "named", hidden=True)
 @operator_options
-def remove(flags: OperatorFlags, agent_id: str) -> None:
+def remove(flags: OperatorFlags, agent_id: str | None, named: str | None) -> None:
     """Remove an agent: its token and memberships end, its messages stay, its id is free again."""
+    wanted = one_of("AGENT", agent_id, named)
 
     async def ask(client: MoltnetClient) -> RemoveResult:
-        return await client.remove_agent(agent_id)
+        return await client.remove_agent(wanted)
 
     print_json(flags.operator().call(ask))
 

@@ -17,7 +17,7 @@ import trio
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
 from moltnet.cli.numbers import Number
 from moltnet.client.api import MoltnetClient, open_client
-from moltnet.config.client import ClientAttachment, load_client_config, select_attachment
+from moltnet.config.client import ClientAttachment, ClientConfig, load_client_config, select_attachment
 from moltnet.protocol.messages import Target, TargetKind
 
 P = ParamSpec("P")
@@ -38,8 +38,14 @@ class CallerFlags:
 
     def caller(self) -> "Caller":
         """Find the configuration, the attachment and its token. Raises what the configuration's readers raise."""
-        config = load_client_config(self.config, os.environ, Path.cwd())
-        attachment = select_attachment(config, network=self.network, member=self.member)
+        return self.caller_of(select_attachment(self.load(), network=self.network, member=self.member))
+
+    def load(self) -> ClientConfig:
+        """The configuration that they mean. Raises ``ConfigError``."""
+        return load_client_config(self.config, os.environ, Path.cwd())
+
+    def caller_of(self, attachment: ClientAttachment) -> "Caller":
+        """With one attachment's token. Raises ``TokenUnavailable``."""
         token = attachment.token.resolve(os.environ) if attachment.token is not None else None
         return Caller(attachment, token, self.timeout_seconds)
 
@@ -59,11 +65,29 @@ class Caller:
     def call(self, ask: Callable[[MoltnetClient], Awaitable[T]]) -> T:
         """Run `ask` with a client for the agent's server, within the time that the command line allows."""
 
+        return trio.run(self.asked, ask)
+
+    async def asked(self, ask: Callable[[MoltnetClient], Awaitable[T]]) -> T:
+        """The same in a running event loop."""
+
         async def run() -> T:
             async with open_client(self.attachment.base_url, self._token) as client:
                 return await ask(client)
 
-        return call_within(self._timeout_seconds, self.attachment.base_url, run)
+        return await self.within(run)
+
+    def follow(self, ask: Callable[[MoltnetClient], Awaitable[T]]) -> T:
+        """Run `ask` for as long as it lasts. What waits for one answer in it sets its own limit."""
+
+        async def run() -> T:
+            async with open_client(self.attachment.base_url, self._token) as client:
+                return await ask(client)
+
+        return trio.run(run)
+
+    async def within(self, run: Callable[[], Awaitable[T]]) -> T:
+        """Wait for one answer, within the time that the command line allows, inside of `follow`."""
+        return await within(self._timeout_seconds, self.attachment.base_url, run)
 
     def check_may_read(self, target: Target) -> None:
         """Raises `CommandFailed` if this workspace is not set up for the conversation."""
@@ -95,13 +119,14 @@ class Caller:
 
 def call_within(timeout_seconds: float, base_url: str, run: Callable[[], Awaitable[T]]) -> T:
     """Run one conversation with a server under a deadline. Raises `CommandFailed` when it passes."""
+    return trio.run(within, timeout_seconds, base_url, run)
 
-    async def bounded() -> T:
+
+async def within(timeout_seconds: float, base_url: str, run: Callable[[], Awaitable[T]]) -> T:
+    """The same in a running event loop."""
+    try:
         with trio.fail_after(timeout_seconds):
             return await run()
-
-    try:
-        return trio.run(bounded)
     except trio.TooSlowError as error:
         raise CommandFailed(
             ExitCode.NETWORK, f"{base_url}: no complete answer within {timeout_seconds:g} s; --timeout sets the limit"

@@ -1,8 +1,5 @@
 """`moltnet conversations`: the rooms and direct conversations of the agent of this workspace."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
-
 import attrs
 import click
 
@@ -11,15 +8,9 @@ from moltnet.cli.examples import examples
 from moltnet.cli.output import columns, is_for_people, print_json, print_lines, print_note
 from moltnet.client.api import MoltnetClient
 from moltnet.client.errors import ServerAnswered
+from moltnet.client.listing import all_dms, all_rooms
 from moltnet.protocol.ids import NetworkId
-from moltnet.protocol.limits import MAX_PAGE_ITEMS
-from moltnet.protocol.pages import PageInfo, PageRequest
 from moltnet.protocol.rooms import DirectConversation, Room
-
-T = TypeVar("T")
-
-# 20,000 conversations. An agent has a handful; the bound is for servers whose pages never end.
-MAX_PAGES: Final = 40
 
 
 @attrs.frozen
@@ -56,19 +47,11 @@ def conversations(flags: CallerFlags, as_json: bool) -> None:
 async def _conversations(client: MoltnetClient, caller: Caller) -> Conversations:
     attached = {room.id for room in caller.attachment.rooms}
 
-    async def some_rooms(page: PageRequest) -> tuple[tuple[Room, ...], PageInfo]:
-        answer = await client.rooms(page)
-        return answer.rooms, answer.page
-
-    async def some_dms(page: PageRequest) -> tuple[tuple[DirectConversation, ...], PageInfo]:
-        answer = await client.dms(page)
-        return answer.dms, answer.page
-
-    rooms = [room for room in await _all_pages(some_rooms) if room.id in attached]
+    rooms = [room for room in await all_rooms(client) if room.id in attached]
     dms: list[DirectConversation] = []
     if caller.attachment.dms.enabled:
         try:
-            dms = await _all_pages(some_dms)
+            dms = await all_dms(client)
         except ServerAnswered as error:
             # The rooms are worth showing also where this credential may not list DMs.
             print_note(f"no direct conversations: {error}")
@@ -78,19 +61,6 @@ async def _conversations(client: MoltnetClient, caller: Caller) -> Conversations
         rooms=tuple(sorted(rooms, key=lambda room: room.id)),
         dms=tuple(sorted(dms, key=lambda dm: dm.id)),
     )
-
-
-async def _all_pages(ask: Callable[[PageRequest], Awaitable[tuple[tuple[T, ...], PageInfo]]]) -> list[T]:
-    found: list[T] = []
-    after = ""
-    for _ in range(MAX_PAGES):
-        items, page = await ask(PageRequest(limit=MAX_PAGE_ITEMS, after=after))
-        found += items
-        # The cursor decides: some servers say `has_more` on their last page too.
-        if not items or not page.next_after or page.next_after == after:
-            break
-        after = page.next_after
-    return found
 
 
 def _counted(messages: int) -> str:

@@ -176,7 +176,7 @@ def credential_options(command: Callable[Concatenate[CredentialFlags, P], T]) ->
         flags = CredentialFlags(
             mode=AuthMode(auth_mode) if auth_mode is not None else None,
             registration=Registration(registration) if registration is not None else None,
-            token=_given_token(token) if token is not None else None,
+            token=given_token(token) if token is not None else None,
             token_env=token_env.strip(),
             token_path=Path(os.path.abspath(token_path)) if token_path is not None else None,
         )
@@ -185,7 +185,8 @@ def credential_options(command: Callable[Concatenate[CredentialFlags, P], T]) ->
     return with_flags
 
 
-def _given_token(text: str) -> Secret:
+def given_token(text: str) -> Secret:
+    """What `--token` means: the value, or `-` to ask for it. Raises `click.UsageError`."""
     if text != ASK:
         print_note(
             "a token on the command line is seen by others and stays in the shell's history; "

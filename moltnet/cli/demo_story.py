@@ -15,7 +15,7 @@ import trio
 from moltnet.cli.demo_screen import Screen
 from moltnet.cli.demo_script import ATLAS, LUNA, Line
 from moltnet.protocol.events import AgentEvent, Event, EventType
-from moltnet.protocol.messages import Message, PartKind
+from moltnet.protocol.messages import Message
 
 # An agent answers within a second or two, on a busy machine later. After this, something is wrong.
 PATIENCE_SECONDS: Final = 60.0
@@ -101,7 +101,7 @@ class Story:
     def _tell_message(self, message: Message) -> None:
         sender = message.sender.id
         at = datetime.fromisoformat(message.created_at)
-        self._screen.message(at, sender, _text(message), style=_STYLES.get(sender, _GUEST_STYLE))
+        self._screen.message(at, sender, message.text, style=_STYLES.get(sender, _GUEST_STYLE))
         woken_at = self._woken_at.pop(sender, None)
         if woken_at is not None:
             self._screen.note(f"{sender} answered in {trio.current_time() - woken_at:.1f} s")
@@ -117,10 +117,6 @@ class Story:
 def _is(line: Line, fact: Fact) -> bool:
     match fact:
         case Event(message=Message() as message):
-            return (message.sender.id, _text(message)) == (line.speaker, line.text)
+            return (message.sender.id, message.text) == (line.speaker, line.text)
         case _:
             return False
-
-
-def _text(message: Message) -> str:
-    return "\n".join(part.text for part in message.parts if part.kind == PartKind.TEXT)

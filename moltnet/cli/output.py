@@ -37,6 +37,12 @@ def print_json(value: object) -> None:
         click.echo(orjson.dumps(unstructure(value), option=orjson.OPT_INDENT_2))
 
 
+def print_json_line(value: object) -> None:
+    """A value in one line, at once: for a program that reads line by line."""
+    with _wanted_output():
+        click.echo(orjson.dumps(unstructure(value)))
+
+
 def print_lines(lines: Iterable[str]) -> None:
     with _wanted_output():
         for line in lines:
@@ -57,7 +63,7 @@ def message_lines(message: Message) -> list[str]:
     """A message for people: time, sender and text; further lines of the text, and other parts, are indented."""
     texts = [line for part in message.parts for line in _cut(_part_text(part)).splitlines() or [""]]
     head, rest = (texts[0], texts[1:]) if texts else ("", [])
-    time = click.style(_local_time(message.created_at), dim=True)
+    time = click.style(local_time(message.created_at), dim=True)
     sender = click.style(harmless(message.sender.name or message.sender.id, keep=""), bold=True)
     return [f"{time} {sender}: {head}".rstrip(), *(f"{_INDENT}{line}".rstrip() for line in rest)]
 
@@ -99,7 +105,8 @@ def _wanted_output() -> Iterator[None]:
         raise OutputRefused(error) from error
 
 
-def _local_time(timestamp: str) -> str:
+def local_time(timestamp: str) -> str:
+    """A time of the wire for people: theirs, to the second; anything else as it is."""
     try:
         return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError):

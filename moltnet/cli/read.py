@@ -1,10 +1,11 @@
 """`moltnet read`: the messages of a conversation."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import click
 
-from moltnet.cli.caller import CallerFlags, caller_options
+from moltnet.cli.caller import Caller, CallerFlags, caller_options
 from moltnet.cli.examples import examples
 from moltnet.cli.numbers import WholeNumber
 from moltnet.cli.output import is_for_people, message_lines, print_json, print_lines, print_note
@@ -16,6 +17,19 @@ from moltnet.protocol.pages import MessagePage, PageRequest
 
 DEFAULT_MESSAGES: Final = 20
 
+T = TypeVar("T")
+
+
+def limit_option(command: Callable[..., T]) -> Callable[..., T]:
+    return click.option(
+        "--limit",
+        type=WholeNumber(min=1, max=MAX_PAGE_ITEMS),
+        metavar="N",
+        default=DEFAULT_MESSAGES,
+        show_default=True,
+        help="How many messages.",
+    )(command)
+
 
 @click.command(
     epilog=examples(
@@ -25,14 +39,7 @@ DEFAULT_MESSAGES: Final = 20
     )
 )
 @click.option("--target", type=TargetType(), required=True, help=f"Which conversation: {FORMS}.")
-@click.option(
-    "--limit",
-    type=WholeNumber(min=1, max=MAX_PAGE_ITEMS),
-    metavar="N",
-    default=DEFAULT_MESSAGES,
-    show_default=True,
-    help="How many messages.",
-)
+@limit_option
 @click.option("--before", default="", metavar="MESSAGE", help="The newest ones before this message.")
 @click.option("--after", default="", metavar="MESSAGE", help="The oldest ones after this message.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, also on a terminal.")
@@ -44,11 +51,15 @@ def read(flags: CallerFlags, target: Target, limit: int, before: str, after: str
     """
     if before and after:
         raise click.UsageError("--before and --after exclude each other")
-    caller = flags.caller()
+    show(flags.caller(), target, PageRequest(limit=limit, before=before, after=after), as_json=as_json)
+
+
+def show(caller: Caller, target: Target, wanted: PageRequest, *, as_json: bool) -> None:
+    """Print a page of a conversation: lines for people on a terminal, otherwise JSON."""
     caller.check_may_read(target)
 
     async def ask(client: MoltnetClient) -> MessagePage:
-        return await client.messages(target, PageRequest(limit=limit, before=before, after=after))
+        return await client.messages(target, wanted)
 
     page = caller.call(ask)
     if not is_for_people(as_json):
@@ -58,5 +69,5 @@ def read(flags: CallerFlags, target: Target, limit: int, before: str, after: str
     if not page.messages:
         print_note("no messages")
     elif page.page.has_more:
-        option = f"--after {page.messages[-1].id}" if after else f"--before {page.messages[0].id}"
+        option = f"--after {page.messages[-1].id}" if wanted.after else f"--before {page.messages[0].id}"
         print_note(f"there are more: {option}")

@@ -103,6 +103,7 @@ def check_file(path: Path, kind: ConfigKind, environ: Mapping[str, str], cwd: Pa
     """Load one file with all of its rules. Raises ``ConfigError`` with everything that is wrong."""
     from bridge.config import load_bridge_config
     from node.config import load_node_config
+    from node.notices import program_notices
 
     notices: tuple[str, ...] = ()
     match kind:
@@ -111,9 +112,9 @@ def check_file(path: Path, kind: ConfigKind, environ: Mapping[str, str], cwd: Pa
             server = load_server_config(path, environ, cwd, overrides=False)
             notices = (*server.notices, *_unavailable_storage(server.storage.kind))
         case ConfigKind.NODE:
-            load_node_config(path, environ, cwd)
+            notices = tuple(program_notices(load_node_config(path, environ, cwd).attachments, environ))
         case ConfigKind.BRIDGE:
-            load_bridge_config(path, cwd)
+            notices = tuple(program_notices([load_bridge_config(path, cwd)], environ))
         case ConfigKind.CLIENT:
             load_client_config(path, environ, cwd)
     return Validated(path, notices)

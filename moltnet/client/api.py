@@ -34,6 +34,13 @@ from moltnet.client.limits import (
 )
 from moltnet.protocol.administration import ApplyRequest, ApplyResult, ReloadResult, RemoveResult
 from moltnet.protocol.agents import AgentRegistration, AgentSummary, RegisterAgentRequest
+from moltnet.protocol.approvals import (
+    Approval,
+    ApprovalPage,
+    ApprovalState,
+    DecisionRequest,
+    RequestApprovalRequest,
+)
 from moltnet.protocol.codec import encode
 from moltnet.protocol.credentials import AgentCredential, CredentialPage
 from moltnet.protocol.ids import new_message_id
@@ -50,6 +57,7 @@ from moltnet.protocol.pages import (
     RoomPage,
     ThreadPage,
 )
+from moltnet.protocol.relays import DeadLetterPage, RelayQueues, RelayResult
 from moltnet.protocol.rooms import (
     CreateRoomRequest,
     DirectConversation,
@@ -58,6 +66,7 @@ from moltnet.protocol.rooms import (
     Thread,
     UpdateRoomMembersRequest,
 )
+from moltnet.protocol.sessions import WhoAmI
 from moltnet.protocol.skill import SkillDocument
 
 T = TypeVar("T")
@@ -81,6 +90,10 @@ class MoltnetClient:
     async def network(self) -> Network:
         """What the network says of itself: ``GET /v1/network``."""
         return await self._get("/v1/network", Network)
+
+    async def who_am_i(self) -> WhoAmI:
+        """What the network takes this credential for: ``GET /v1/session``."""
+        return await self._get("/v1/session", WhoAmI)
 
     async def skill(self) -> SkillDocument:
         """What this credential may do, and by which commands: ``GET /v1/skill``."""
@@ -154,6 +167,10 @@ class MoltnetClient:
         """A page of the networks that this one is paired with, by id."""
         return await self._get("/v1/pairings", PairingPage, page)
 
+    async def paired_network(self, pairing_id: str) -> Network:
+        """What the network of a pairing says of itself, asked now. Status 502 if it gave no answer."""
+        return await self._get(f"/v1/pairings/{_quoted(pairing_id)}/network", Network)
+
     async def agents(self, page: PageRequest = FIRST_PAGE) -> AgentPage:
         """A page of the agents that this credential may see, by id."""
         return await self._get("/v1/agents", AgentPage, page)
@@ -186,6 +203,23 @@ class MoltnetClient:
     async def revoke_agent_token(self, agent_id: str) -> AgentCredential:
         """With ``admin`` or the agent's own token. Nobody holds the agent then, until its token is replaced."""
         return await self._call("DELETE", f"/v1/agents/{_quoted(agent_id)}/token", AgentCredential)
+
+    async def request_approval(self, agent_id: str, wanted: RequestApprovalRequest) -> Approval:
+        """Ask whether a message may wake an agent; asked again, what became of it."""
+        return await self._call("POST", f"/v1/agents/{_quoted(agent_id)}/approvals", Approval, encode(wanted))
+
+    async def approvals(self, page: PageRequest = FIRST_PAGE, *, state: str = "", agent_id: str = "") -> ApprovalPage:
+        """A page of the approvals that this credential may see, the newest first."""
+        query = urlencode({name: value for name, value in (("state", state), ("agent", agent_id)) if value})
+        return await self._get(f"/v1/approvals?{query}" if query else "/v1/approvals", ApprovalPage, page)
+
+    async def approval(self, approval_id: str) -> Approval:
+        return await self._get(f"/v1/approvals/{_quoted(approval_id)}", Approval)
+
+    async def decide_approval(self, approval_id: str, state: ApprovalState, decision: DecisionRequest) -> Approval:
+        """Needs ``admin``. Approve or deny; what was decided before stays, and is told with 409."""
+        verb = "approve" if state is ApprovalState.APPROVED else "deny"
+        return await self._call("POST", f"/v1/approvals/{_quoted(approval_id)}/{verb}", Approval, encode(decision))
 
     async def reload(self) -> ReloadResult:
         """Needs ``admin``. Let the server take over its changed config file: all of it, or nothing."""
@@ -247,6 +281,24 @@ class MoltnetClient:
         finally:
             await stream.aclose()
 
+    async def relay_queues(self) -> RelayQueues:
+        """How much waits for each pairing. Needs ``observe`` or ``admin``."""
+        return await self._get("/v1/outbox", RelayQueues)
+
+    async def dead_letters(self, pairing_id: str, page: PageRequest = FIRST_PAGE) -> DeadLetterPage:
+        """A page of what the network of a pairing refused. Needs ``observe`` or ``admin``."""
+        return await self._get(f"/v1/pairings/{_quoted(pairing_id)}/dead-letters", DeadLetterPage, page)
+
+    async def retry_dead_letter(self, pairing_id: str, message_id: str) -> RelayResult:
+        """Needs ``admin``. None of that message: ``ServerAnswered`` with status 404."""
+        path = f"/v1/pairings/{_quoted(pairing_id)}/dead-letters/{_quoted(message_id)}"
+        return await self._call("POST", f"{path}/retry", RelayResult)
+
+    async def drop_dead_letter(self, pairing_id: str, message_id: str) -> RelayResult:
+        """The same."""
+        path = f"/v1/pairings/{_quoted(pairing_id)}/dead-letters/{_quoted(message_id)}"
+        return await self._call("DELETE", path, RelayResult)
+
     async def text(self, path: str, *, max_bytes: int) -> str:
         """A text document such as ``/skill.md``. Raises ``AnswerTooLarge`` above ``max_bytes``."""
         answer = await self._http.exchange(Request("GET", path), max_bytes=max_bytes)
@@ -254,9 +306,7 @@ class MoltnetClient:
         return answer.body.decode("utf-8", "replace")
 
     async def _get(self, path: str, kind: type[T], page: PageRequest = FIRST_PAGE) -> T:
-        query = {name: value for name, value in attrs.asdict(page).items() if value != getattr(FIRST_PAGE, name)}
-        joint = "&" if "?" in path else "?"
-        return await self._call("GET", f"{path}{joint}{urlencode(query)}" if query else path, kind)
+        return await self._call("GET", paged(path, page), kind)
 
     async def _call(self, method: str, path: str, kind: type[T], body: bytes = b"") -> T:
         """Ask, and again when the server says 429 and when to come back: it has done nothing yet."""
@@ -301,6 +351,13 @@ async def open_client(
         headers["Authorization"] = f"Bearer {token}"
     async with open_http(server, headers=headers, environ=os.environ if environ is None else environ, tls=tls) as http:
         yield MoltnetClient(http)
+
+
+def paged(path: str, page: PageRequest) -> str:
+    """``path`` with the query that asks for ``page``."""
+    query = {name: value for name, value in attrs.asdict(page).items() if value != getattr(FIRST_PAGE, name)}
+    joint = "&" if "?" in path else "?"
+    return f"{path}{joint}{urlencode(query)}" if query else path
 
 
 def _quoted(id: str) -> str:

@@ -3,8 +3,12 @@
 Errors of sockets, TLS and HTTP are translated into these where they enter (``connection``, ``dialing``); nothing else
 leaves this package, apart from cancellation. No text holds a credential. No network library is imported here: a
 command that reports an error must not load one for it.
+
+Calls end in a ``ClientError``, attachments in ``ConnectionLost`` or ``AttachRefused``.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from moltnet.client.limits import MAX_ERROR_TEXT_CHARACTERS
@@ -104,3 +108,50 @@ class BadServerAddress(ValueError):
 
 class BadToken(ValueError):
     """The text can't be a bearer token. The message never repeats it."""
+
+
+class ConnectionLost(Exception):
+    """The connection ended or could not be made, in a way that passes: connect again, later.
+
+    ``retry_after_seconds`` is how long the server wants us to wait at least; 0 if it did not say.
+    """
+
+    def __init__(self, reason: str, *, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class AttachRefused(Exception):
+    """The server will not have this attachment; someone has to change something.
+
+    Not ``certain``: the same refusal also has causes that pass within ``limits.REFUSAL_PATIENCE_SECONDS``.
+    """
+
+    def __init__(self, reason: str, *, certain: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.certain = certain
+
+
+def rejected_token_advice(token: str | None) -> str:
+    """What an answer 401 to ``token`` means to who configured it."""
+    if token is None:
+        return "the network asks for a token, and this attachment has none"
+    return "the token is unknown, revoked or another network's"
+
+
+@contextmanager
+def single_error() -> Iterator[None]:
+    """Around nurseries in a context manager of ours: an exception that is alone in its groups leaves them.
+
+    A nursery puts the exception of the block that we yield to into a group, and nobody outside expects one. Several
+    exceptions stay a group, so that a bug is never hidden.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from error.__cause__

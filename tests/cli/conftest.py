@@ -2,8 +2,7 @@
 
 import io
 import sys
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +81,15 @@ def run(workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: p
         capsys.readouterr()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-        exit_code = await trio.to_thread.run_sync(partial(main, arguments))
+        exit_code = await trio.to_thread.run_sync(_exit_code, arguments)
         out, err = capsys.readouterr()
         return Ran(exit_code, out, err)
 
     return run_moltnet
+
+
+def _exit_code(arguments: Sequence[str]) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1

@@ -15,7 +15,7 @@ BRIDGE = json.dumps(
         "version": "moltnet.bridge.v1",
         "agent": {"id": "alpha"},
         "moltnet": {"base_url": "http://h", "network_id": "lab"},
-        "runtime": {"kind": "command", "command": "answer"},
+        "runtime": {"kind": "command", "command": "true"},
     },
     indent="\t",
 )
@@ -79,6 +79,15 @@ def test_the_kind_of_a_file_is_recognised(tmp_path: Path, name: str, text: str, 
 def test_weakness_cli_14_every_kind_of_file_can_be_validated(tmp_path: Path, text: str, name: str) -> None:
     path = write(tmp_path / name, text)
     assert run(path) == (0, [f"validated {path}"], [])
+
+
+@pytest.mark.parametrize("kind", ["claude-code", "pi"])
+def test_a_program_that_is_missing_here_is_a_remark_and_no_error(tmp_path: Path, kind: str) -> None:
+    runtime = f"{{kind: {kind}, command: moltnet-test-nobody-has-this, workspace_path: w}}"
+    path = write(tmp_path / "n.yaml", NODE.replace("[]", f"[{{agent: {{id: a}}, runtime: {runtime}}}]"))
+    exit_code, output, errors = run(path)
+    assert (exit_code, output) == (0, [f"validated {path}"])
+    assert errors[0].startswith(f"note: {path}: a: runtime kind {kind} cannot start: no program moltnet-test-nobody")
 
 
 def test_a_file_whose_name_promises_another_kind_is_said_to_be_what_it_is(tmp_path: Path) -> None:
