@@ -13,6 +13,9 @@ export MOLTNET_TEST_RUNTIMES ?= $(CURDIR)/.cache/runtimes
 # PostgreSQL for the tests, if the system has none.
 export MOLTNET_TEST_POSTGRES ?= $(CURDIR)/.cache/postgres
 
+# Tests wait more than they compute: one more process than there are processors.
+TESTERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+
 .NOTPARALLEL:
 .PHONY: run test check lint bench fuzz apifuzz crash soak-node e2e runtimes postgres clean help
 
@@ -20,14 +23,14 @@ run: $(INSTALLED) ## Start a network on http://127.0.0.1:8787 with SQLite and a 
 	@exec env MOLTNET_CONFIG=examples/quickstart/Moltnet $(BIN)/moltnet start
 
 test: $(INSTALLED) runtimes postgres ## Run all tests, the slow ones with real processes and agent programs too
-	$(BIN)/pytest -m ""
+	$(BIN)/pytest -m "" -n $(TESTERS) --dist worksteal
 
 check: lint test ## Everything that must be green before a change is shown: format, lint, types, layers, tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(CHECKED)
+	$(BIN)/mypy $(CHECKED) examples/*/*.py
 	$(BIN)/pytest -q tests/test_layers.py
 
 bench: $(INSTALLED) ## Measure throughput and latency on this machine
@@ -40,9 +43,11 @@ apifuzz: $(INSTALLED) postgres ## Look for answers of the HTTP API that its Open
 	MOLTNET_API_FUZZ_EXAMPLES=$${MOLTNET_API_FUZZ_EXAMPLES:-100} MOLTNET_API_FUZZ_SEED=$${MOLTNET_API_FUZZ_SEED:-$$$$} \
 		$(BIN)/pytest -m slow -o faulthandler_timeout=0 tests/http/openapi/test_schemathesis.py
 
-crash: $(INSTALLED) postgres ## Kill writers at random moments, ROUNDS times (2000) for each storage, and look for what is lost
-	MOLTNET_CRASH_ROUNDS=$(or $(ROUNDS),2000) $(BIN)/pytest -m slow -s -k any_moment \
-		tests/storage/sql/test_sqlite_crash.py tests/storage/sql/test_postgres_crash.py tests/storage/test_snapshot_crash.py
+crash: $(INSTALLED) postgres ## Kill writers, ROUNDS times (2000) for each storage, and servers under load, SERVER_ROUNDS times (1000), and look for what is lost
+	MOLTNET_CRASH_ROUNDS=$(or $(ROUNDS),2000) MOLTNET_CRASH_SERVER_ROUNDS=$(or $(SERVER_ROUNDS),1000) \
+		$(BIN)/pytest -m slow -s --timeout 1800 -o faulthandler_timeout=0 -k any_moment \
+		tests/storage/sql/test_sqlite_crash.py tests/storage/sql/test_postgres_crash.py tests/storage/test_snapshot_crash.py \
+		tests/e2e/test_killed_server.py
 
 soak-node: $(INSTALLED) ## Run a node with 200 attachments for ten minutes while programs, connections and the server break
 	MOLTNET_SOAK_ATTACHMENTS=$(or $(ATTACHMENTS),200) MOLTNET_SOAK_SECONDS=$(or $(SECONDS),600) MOLTNET_SOAK_SEED=$(or $(SEED),7) \
