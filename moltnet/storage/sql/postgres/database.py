@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 import asyncpg  # type: ignore[import-untyped]  # ships no types
 import attrs
 import trio
-from trio_asyncio import TrioEventLoop, current_loop, open_loop  # type: ignore[import-untyped]  # ships no types
+from trio_asyncio import TrioEventLoop, aio_as_trio, current_loop, open_loop  # type: ignore[import-untyped]  # ships no types
 
 from moltnet.backoff import backoff_delays
 from moltnet.log import get_logger
@@ -87,6 +87,8 @@ async def open_database(dsn: Dsn) -> AsyncIterator["PostgresDatabase"]:
             background.cancel_scope.cancel()
             with trio.CancelScope(shield=True):
                 await database.aclose()
+                # What was closed just now, such as a connection that was refused, is gone when the loop has turned.
+                await aio_as_trio(asyncio.sleep)(0)
     if raised is not None:
         raise raised
 
