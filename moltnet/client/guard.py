@@ -18,7 +18,12 @@ Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """The numeric addresses of a host and port. Raises ``OSError``."""
 
 # Services of cloud providers that answer every machine inside with its secrets; their addresses look like any other.
-_METADATA: Final = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "fd00:ec2::254", "100.100.100.200")))
+_METADATA: Final = frozenset(
+    map(ipaddress.ip_address, ("168.63.129.16", "fd00:ec2::254", "100.100.100.200", "192.0.0.192"))
+)
+# Networks of one's own that Python's ``is_global`` lets pass: site-local addresses (RFC 3879), still routed inside
+# where they were given out, and the block of RFC 6890 that it knows a part of.
+_OWN: Final = tuple(map(ipaddress.ip_network, ("fec0::/10", "192.0.0.0/24")))
 # IPv6 addresses that mean an IPv4 address, which is then what counts.
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _IPV4_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
@@ -44,7 +49,8 @@ class AddressGuard:
         impossible = address.is_unspecified or address.is_multicast or address.is_reserved
         if impossible and not address.is_loopback:
             return "is no address of a host"
-        if address.is_global or self.allow_private:
+        is_own = any(address in network for network in _OWN)
+        if (address.is_global and not is_own) or self.allow_private:
             return None
         return "is a private address"
 
