@@ -62,6 +62,19 @@ class Activity:
         self.until = None if delay_seconds is None else now + delay_seconds
 
 
+@attrs.define(eq=False)
+class WaitingApproval:
+    """A wake that waits for an operator, since a time of Trio's clock; without `approval_id` not asked about yet."""
+
+    event_id: str
+    conversation: str
+    sender: str
+    reason: str
+    since: float = attrs.field(factory=trio.current_time, init=False)
+    approval_id: str = attrs.field(default="", init=False)
+    expires_at: str = attrs.field(default="", init=False)
+
+
 @attrs.frozen
 class PastTurn:
     """A turn that has ended, at `ended_at` of Trio's clock. `reason` says why it was not finished."""

@@ -3,6 +3,9 @@
 Every key of both generations is known; ``bridge.attachment_rules`` says which of them may stand together.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import attrs
 
 from bridge.limits import TURN_DEFAULT_SECONDS
@@ -43,8 +46,19 @@ class ServerKeys(TokenKeys):
 
 
 @attrs.frozen
+class LimitKeys:
+    """The ``limits`` of a runtime. None: the usual number."""
+
+    cpu_seconds: int | None = None
+    memory_mib: int | None = None
+    processes: int | None = None
+    open_files: int | None = None
+    file_mib: int | None = None
+
+
+@attrs.frozen
 class RuntimeKeys:
-    """``driver`` is known for compatibility and means nothing."""
+    """``driver`` is known for compatibility and means nothing; ``options`` are those of a package's kind."""
 
     kind: str = ""
     token: Secret | None = None
@@ -53,6 +67,12 @@ class RuntimeKeys:
     args: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     turn_seconds: float = TURN_DEFAULT_SECONDS
+    limits: LimitKeys = LimitKeys()
+    sandbox: str = ""
+    sandbox_read: tuple[str, ...] = ()
+    sandbox_write: tuple[str, ...] = ()
+    sandbox_hide: tuple[str, ...] = ()
+    sandbox_hosts: tuple[str, ...] = ()
     config_path: str = ""
     home_path: str = ""
     gateway_url: str = ""
@@ -65,6 +85,7 @@ class RuntimeKeys:
     session_store_path: str = ""
     session_prefix: str = ""
     driver: str = ""
+    options: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -74,6 +95,21 @@ class BrakeKeys:
     parallel_turns: int | None = None
     cooldown_seconds: float | None = None
     turns_per_hour: int | None = None
+    approval_seconds: int | None = None
+
+
+@attrs.frozen
+class RoomContextKeys(RoomKeys):
+    """None: as the attachment says."""
+
+    context_messages: int | None = None
+
+
+@attrs.frozen
+class DirectContextKeys(DirectKeys):
+    """None: as the attachment says."""
+
+    context_messages: int | None = None
 
 
 @attrs.frozen
@@ -83,8 +119,10 @@ class AttachmentKeys(PolicyKeys):
     agent: AgentKeys = AgentKeys()
     moltnet: TokenKeys = TokenKeys()
     runtime: RuntimeKeys = RuntimeKeys()
-    rooms: tuple[RoomKeys, ...] = ()
-    dms: DirectKeys = attrs.field(factory=DirectKeys)
+    rooms: tuple[RoomContextKeys, ...] = ()
+    dms: DirectContextKeys = attrs.field(factory=DirectContextKeys)
+    context_messages: int = 0
+    publish_output: bool = False
     brakes: BrakeKeys = attrs.field(factory=BrakeKeys)
 
     def holds_secrets(self) -> bool:

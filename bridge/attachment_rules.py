@@ -9,17 +9,19 @@ import attrs
 
 from bridge.attachment_file import AttachmentKeys, ServerKeys, TokenKeys
 from bridge.brake_rules import brake_settings
+from bridge.limits import MAX_CONTEXT_MESSAGES
 from bridge.runtime_rules import runtime_config
+from bridge.runtimes.plugins import check_plugin
 from bridge.settings import (
     AgentSettings,
     AttachmentConfig,
     BrakeSettings,
     DirectBinding,
     RoomBinding,
+    RuntimeKind,
     ServerLink,
     state_name,
 )
-from moltnet.config.client_file import RoomKeys
 from moltnet.config.names import name_problem
 from moltnet.config.problems import Findings
 from moltnet.config.secrets import TokenSource, placeholder_problem
@@ -63,9 +65,10 @@ class AttachmentRules:
         """The attachment at ``path`` (``$`` for a whole bridge file)."""
         agent = self._agent(keys, path)
         policy = keys.checked(self.findings, path).inheriting(self.defaults)
+        self._context(keys.context_messages, 0, path)
         network_id = NetworkId(self.server.network_id.strip())
         state_dir = self.state_path / state_name(network_id) / state_name(agent.id)
-        return AttachmentConfig(
+        config = AttachmentConfig(
             agent=agent,
             server=self._link(keys, path, network_id),
             runtime=runtime_config(
@@ -76,14 +79,19 @@ class AttachmentRules:
                 agent_id=agent.id,
                 state_dir=state_dir,
             ),
-            rooms=self._rooms(keys.rooms, f"{path}.rooms", policy),
+            rooms=self._rooms(keys, f"{path}.rooms", policy),
             dms=DirectBinding(
                 enabled=keys.dms.enabled,
                 wake=keys.dms.checked(self.findings, f"{path}.dms").inheriting(policy).direct_wake(),
+                context_messages=self._context(keys.dms.context_messages, keys.context_messages, f"{path}.dms"),
             ),
             brakes=brake_settings(keys.brakes, self.brakes, self.findings, f"{path}.brakes"),
+            publish_output=keys.publish_output,
             state_dir=state_dir,
         )
+        if config.runtime.kind not in tuple(RuntimeKind):
+            check_plugin(config, self.findings, f"{path}.runtime")
+        return config
 
     def _note(self, path: str, problem: str | None) -> None:
         if problem:
@@ -122,15 +130,21 @@ class AttachmentRules:
             text = token.token.reveal().strip()
             self._note(f"{path}.token", placeholder_problem(text) if text else "is blank")
 
-    def _rooms(self, rooms: tuple[RoomKeys, ...], path: str, policy: PolicyKeys) -> tuple[RoomBinding, ...]:
+    def _context(self, own: int | None, default: int, path: str) -> int:
+        if own is not None and not 0 <= own <= MAX_CONTEXT_MESSAGES:
+            self._note(f"{path}.context_messages", f"must be from 0 to {MAX_CONTEXT_MESSAGES}")
+        return default if own is None else own
+
+    def _rooms(self, attachment: AttachmentKeys, path: str, policy: PolicyKeys) -> tuple[RoomBinding, ...]:
         seen: dict[str, int] = {}
         bindings: list[RoomBinding] = []
-        for index, keys in enumerate(rooms):
+        for index, keys in enumerate(attachment.rooms):
             place, room_id = f"{path}[{index}]", keys.id.strip()
             problem = id_problem(room_id) if room_id else "is required"
             if problem is None and (first := seen.setdefault(room_id, index)) != index:
                 problem = f"is already bound by rooms[{first}]"
             self._note(f"{place}.id", problem)
             wake = keys.checked(self.findings, place).inheriting(policy).room_wake()
-            bindings.append(RoomBinding(RoomId(room_id), wake))
+            context = self._context(keys.context_messages, attachment.context_messages, place)
+            bindings.append(RoomBinding(RoomId(room_id), wake, context))
         return tuple(bindings)

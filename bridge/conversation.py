@@ -9,7 +9,7 @@ Both are written to the ledger before the server hears of it.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Protocol
 
@@ -100,8 +100,9 @@ class Conversations:
         ):
             await self._changed.wait()
 
-    def deliver(self, wake: Wake) -> None:
-        """Put a wake into its mailbox; one that is closed leaves it to the server, which will deliver it again."""
+    def deliver(self, wake: Wake, ahead_of: Collection[str] = ()) -> None:
+        """Put a wake into its mailbox, before those with an event id in `ahead_of`; one that is closed leaves it to the
+        server, or the ledger, which will deliver it again."""
         if self._closing:
             return
         conversation = Conversation.of_target(wake.message.network_id, wake.message.target)
@@ -110,7 +111,8 @@ class Conversations:
             activity = self._status.activities[conversation.key] = Activity(conversation.key)
             mailbox = self._mailboxes[conversation.key] = Mailbox(conversation, activity)
             self._nursery.start_soon(self._serve, mailbox, name=f"conversation {conversation.key}")
-        mailbox.waiting.append(wake)
+        later = (place for place, waiting in enumerate(mailbox.waiting) if waiting.event_id in ahead_of)
+        mailbox.waiting.insert(next(later, len(mailbox.waiting)), wake)
         self._hold(mailbox, wake, 1)
 
     def close(self) -> None:

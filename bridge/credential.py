@@ -40,13 +40,6 @@ def _find_token(config: AttachmentConfig, environ: Mapping[str, str]) -> str | N
         raise AttachRefused(str(error)) from error
 
 
-def rejected_token_advice(token: str | None) -> str:
-    """What an answer 401 to `token` means to who configured it."""
-    if token is None:
-        return "the network asks for a token, and this attachment has none"
-    return "the token is unknown, revoked or another network's"
-
-
 async def keep_token(config: AttachmentConfig, token: str) -> None:
     """Write a token that the server minted; it is shown only once, so cancellation does not interrupt this.
 

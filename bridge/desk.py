@@ -12,8 +12,9 @@ import trio
 
 from bridge.config import AttachmentConfig
 from bridge.dead_letters import DeadLetter, DeadLetters
-from bridge.ledger import hold_state, open_ledger
+from bridge.ledger import open_ledger
 from bridge.policy import Wake
+from bridge.state_lock import hold_state
 
 Retake = Callable[[Sequence[Wake]], Awaitable[None]]
 

@@ -2,11 +2,13 @@
 
 A few facts, in one small file that is replaced whole:
 
-    cursor     everything received up to this event is finished, or kept
+    cursor     everything received up to this event is finished, or kept; `cursor_at` is when it happened
     kept       the very first wake, if it was the first event: there is no cursor to receive it again by
     finished   wakes that are finished although something before them is not
     started    wakes whose turn was begun and not finished, each with the number of its attempts
-    retaken    wakes that were given up and that an operator wants tried again; only we have them
+    held       wakes that wait for approval, or are approved and not finished; only we have them (`bridge.approvals`)
+    retaken    wakes that were given up and that an operator wants tried again, or fetched; only we have them
+    fetched    wakes that came out of the history; if the server sends them after all, they are known (`bridge.missed`)
     turns      when the turns of the last hour began, for the budgets of their conversations (`bridge.brakes`)
 
 A turn is recorded as started before the runtime is told of it, and as finished before the server is. So whatever dies
@@ -17,8 +19,6 @@ again costs nothing.
 The ledger decides nothing: what to run and what to ACK is the business of `bridge.conversation` and `bridge.loop`.
 """
 
-import fcntl
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -29,10 +29,10 @@ import attrs
 import trio
 
 from bridge import limits
-from bridge.errors import StateInUse
 from bridge.policy import Wake
+from bridge.state_lock import hold_state
 from bridge.turn_counts import CountedTurns, TurnCounts
-from moltnet.config.files import create_directories, read_file, write_private
+from moltnet.config.files import read_file, write_private
 from moltnet.log import get_logger
 from moltnet.protocol.codec import decode, encode, wire
 from moltnet.protocol.events import Event
@@ -57,7 +57,10 @@ class LedgerFile:
     finished: tuple[str, ...] = attrs.field(default=(), metadata=wire(always=True))
     started: dict[str, int] = attrs.field(factory=dict, metadata=wire(always=True))
     retaken: tuple[Wake, ...] = ()
+    held: tuple[Wake, ...] = ()
     turns: tuple[CountedTurns, ...] = ()
+    cursor_at: str = ""
+    fetched: tuple[str, ...] = ()
 
 
 class TooMuchRetaken(Exception):
@@ -79,6 +82,7 @@ class _Entry:
 
     event_id: str
     end: str
+    end_at: str
     finished: bool = False
     passed: bool = True
     """The present connection has delivered it, or something after it, and so will not deliver it again."""
@@ -101,9 +105,14 @@ class Ledger:
     _finished_before: dict[str, None] = attrs.field(factory=dict)
     """Finished in an earlier process; each becomes an entry when it is delivered again."""
     retaken: dict[str, Wake] = attrs.field(factory=dict)
-    """Given up before, by event id; as with `kept`, whoever opens the ledger has to see to them."""
+    """Given up before, or fetched, by event id; as with `kept`, whoever opens the ledger has to see to them."""
+    held: dict[str, Wake] = attrs.field(factory=dict)
+    """Waiting for approval, by event id, in the order in which they came."""
     turns: TurnCounts = attrs.field(factory=TurnCounts)
     """Saved with everything else: who counts a turn does so before `start`."""
+    cursor_at: str = ""
+    """When the event at the cursor happened, by the server's clock; empty if nobody has told."""
+    _fetched: dict[str, None] = attrs.field(factory=dict)
     _entries: list[_Entry] = attrs.field(factory=list, init=False)
     _by_id: dict[str, _Entry] = attrs.field(factory=dict, init=False)
     _place: _Entry | None = attrs.field(default=None, init=False)
@@ -125,7 +134,10 @@ class Ledger:
             dict(file.started),
             dict.fromkeys(file.finished),
             {wake.event_id: wake for wake in file.retaken},
+            {wake.event_id: wake for wake in file.held},
             TurnCounts.of(file.turns),
+            file.cursor_at,
+            dict.fromkeys(file.fetched),
         )
 
     def rewind(self) -> str:
@@ -139,12 +151,13 @@ class Ledger:
             entry.passed = False
         return self.cursor
 
-    def receive(self, event_id: str, cursor: str) -> Standing:
-        """A wake was delivered. It is not finished before `finish`."""
+    def receive(self, event_id: str, cursor: str, at: str = "") -> Standing:
+        """A wake was delivered that happened `at`. It is not finished before `finish`."""
         entry = self._by_id.get(event_id)
-        known = entry is not None
+        known = entry is not None or event_id in self._fetched
         if entry is None:
-            entry = _Entry(event_id, cursor, finished=event_id in self._finished_before)
+            fetched = event_id in self._fetched and event_id not in self.retaken and event_id not in self.held
+            entry = _Entry(event_id, cursor, at, finished=fetched or event_id in self._finished_before)
             self._finished_before.pop(event_id, None)
             # An event that became visible between two connections may belong before others that are known.
             self._entries.insert(0 if self._place is None else self._entries.index(self._place) + 1, entry)
@@ -156,12 +169,12 @@ class Ledger:
             return Standing.FINISHED
         return Standing.ONGOING if known else Standing.NEW
 
-    def ignore(self, cursor: str) -> None:
+    def ignore(self, cursor: str, at: str = "") -> None:
         """An event was delivered that wakes nobody. Saved within `limits.LEDGER_LAG_SECONDS`."""
         if self._place is None:
-            self.cursor = cursor
+            self.cursor, self.cursor_at = cursor, at or self.cursor_at
         else:
-            self._place.end = cursor
+            self._place.end, self._place.end_at = cursor, at or self._place.end_at
         self._note_change()
 
     @property
@@ -169,9 +182,9 @@ class Ledger:
         """Whether nothing was ever received: the first event has to be told with `begin`."""
         return not self.cursor
 
-    async def begin(self, cursor: str, wake: Event | None) -> None:
+    async def begin(self, cursor: str, wake: Event | None, at: str = "") -> None:
         """The first event ever; `wake` is it, if it wakes. Recorded durably. Raises `OSError`."""
-        self.cursor, self.kept = cursor, wake
+        self.cursor, self.kept, self.cursor_at = cursor, wake, at
         self._note_change()
         await self.save()
 
@@ -212,15 +225,45 @@ class Ledger:
         """
         new = tuple(wake for wake in wakes if wake.event_id not in self.retaken)
         together = [*self.retaken.values(), *new]
-        if sum(len(wake.body) + limits.WAKE_HEADER_BYTES for wake in together) > limits.MAX_RETAKEN_BYTES:
+        if sum(len(wake.body.encode()) + limits.WAKE_HEADER_BYTES for wake in together) > limits.MAX_RETAKEN_BYTES:
             raise TooMuchRetaken("so much is being tried again that no more may be added now")
         for wake in new:
             self.retaken[wake.event_id] = wake
+            self.held.pop(wake.event_id, None)  # a crash can leave it in both, and then it would run twice
             self._started[wake.event_id] = 0
         self._note_change()
         with trio.CancelScope(shield=True):
             await self.save()
         return new
+
+    def knows(self, event_id: str) -> bool:
+        """Whether this wake was received or fetched before, as far as we remember."""
+        kept = self.kept is not None and self.kept.id == event_id
+        known = (self._by_id, self._finished_before, self.retaken, self.held, self._fetched)
+        return kept or event_id == self.cursor or any(event_id in each for each in known)
+
+    async def fetch(self, wakes: Sequence[Wake], to_run: Sequence[Wake]) -> None:
+        """Record, durably, wakes that came out of the history; those `to_run` are kept until they are finished.
+
+        Cancelled, they are recorded. Raises `OSError`.
+        """
+        self._fetched |= dict.fromkeys(wake.event_id for wake in wakes)
+        self.retaken |= {wake.event_id: wake for wake in to_run}
+        self._note_change()
+        with trio.CancelScope(shield=True):
+            await self.save()
+
+    async def hold(self, wake: Wake) -> None:
+        """Record, durably, that we keep a wake until it is finished, so that the server may forget it.
+
+        Cancelled, it is recorded. Raises `OSError`.
+        """
+        self.held[wake.event_id] = wake
+        self._settle(wake.event_id)
+        self._advance()
+        self._note_change()
+        with trio.CancelScope(shield=True):
+            await self.save()
 
     async def finish(self, event_ids: Iterable[str]) -> None:
         """Record, durably, that these wakes are done with. Raises `OSError`.
@@ -231,10 +274,8 @@ class Ledger:
         for event_id in event_ids:
             self._started.pop(event_id, None)
             self.retaken.pop(event_id, None)
-            if self.kept is not None and self.kept.id == event_id:
-                self.kept = None
-            if (entry := self._by_id.get(event_id)) is not None:
-                entry.finished = True
+            self.held.pop(event_id, None)
+            self._settle(event_id)
         self._advance()
         self._note_change()
         with trio.CancelScope(shield=True):
@@ -258,6 +299,13 @@ class Ledger:
             self._changed = trio.Event()
             await self.save()
 
+    def _settle(self, event_id: str) -> None:
+        """The server need not deliver it again."""
+        if self.kept is not None and self.kept.id == event_id:
+            self.kept = None
+        if (entry := self._by_id.get(event_id)) is not None:
+            entry.finished = True
+
     def _note_change(self) -> None:
         self._version += 1
         self._changed.set()
@@ -277,7 +325,7 @@ class Ledger:
             if not (entry.finished and entry.passed):
                 break
             done += 1
-            self.cursor = entry.end
+            self.cursor, self.cursor_at = entry.end, entry.end_at or self.cursor_at
             del self._by_id[entry.event_id]
             if self._place is entry:
                 self._place = None
@@ -292,21 +340,11 @@ class Ledger:
             finished=tuple(finished[-limits.MAX_FINISHED_BEYOND_CURSOR :]),
             started=dict(self._started),
             retaken=tuple(self.retaken.values()),
+            held=tuple(self.held.values()),
             turns=self.turns.counted(),
+            cursor_at=self.cursor_at,
+            fetched=tuple(self._fetched)[-limits.MAX_FETCHED_WAKES :],
         )
-
-
-@asynccontextmanager
-async def hold_state(state_dir: Path, owner: str) -> AsyncIterator[None]:
-    """Lock the state of an attachment against other processes. The directory is created if it is missing.
-
-    Raises `StateInUse`, `OSError`.
-    """
-    lock = await trio.to_thread.run_sync(_lock, state_dir, owner)
-    try:
-        yield
-    finally:
-        os.close(lock)
 
 
 @asynccontextmanager
@@ -334,22 +372,6 @@ async def open_ledger(state_dir: Path, owner: str) -> AsyncIterator[Ledger]:
             # Cancelled turns are told to the ledger on their way out; losing that costs each an attempt.
             with trio.CancelScope(shield=True):
                 await ledger.save()
-
-
-def _lock(state_dir: Path, owner: str) -> int:
-    """A descriptor that holds the lock until it is closed; a process that dies lets go of it. The file says who."""
-    create_directories(state_dir)
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(state_dir / "lock", flags, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 32, 0)
-        os.close(descriptor)
-        raise StateInUse(owner.partition(":")[2], int(holder) if holder.isdigit() else 0) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
 
 
 def _load(path: Path, owner: str) -> LedgerFile:

@@ -6,7 +6,8 @@ A name carries its unit; a comment says where the number comes from. Limits of t
 
 from typing import Final
 
-from moltnet.protocol.limits import KIB, MIB
+from moltnet.client import limits as client_limits
+from moltnet.protocol.limits import KIB, MAX_PENDING_APPROVALS, MIB
 
 # One turn of a runtime ----------------------------------------------------------------------------------------------
 # As long as the reference gives it. A configuration may ask for more; nothing runs without a limit.
@@ -27,6 +28,39 @@ TEXT_BUSY_DELAYS_SECONDS: Final = (0.01, 0.02, 0.03, 0.04, 0.05)
 
 # A wake is at most one frame of 1 MiB; a batch of them is cut by the renderer long before this.
 MAX_PROMPT_BYTES: Final = 4 * MIB
+
+# What the processes of one turn may use, if the configuration says nothing else ---------------------------------------
+# CPU time of each process: four cores, busy for the whole turn.
+CPU_SECONDS_PER_TURN_SECOND: Final = 4
+# All processes of a turn together: an agent CLI takes up to 1 GiB, a build that it starts two or three.
+TURN_MEMORY_MIB: Final = 4096
+# All processes of a turn together, threads not counted: a parallel build has some dozens, a fork bomb thousands.
+TURN_PROCESSES: Final = 512
+# Of each process. Programs that need more than the usual 1024 raise it themselves, up to this.
+TURN_OPEN_FILES: Final = 4096
+USUAL_OPEN_FILES: Final = 1024
+# One file. Whatever an agent writes by mistake in a loop stops here and not when the disk is full.
+TURN_FILE_MIB: Final = 4096
+# How often the keeper counts the processes of a turn and their memory. It reads some files of /proc: 0.2 ms for ten
+# processes.
+WATCH_SECONDS: Final = 0.5
+# What a configuration may ask for at most: beyond it there is no such machine, or the number is a typing error.
+MAX_TURN_CPU_SECONDS: Final = 64 * 86_400
+MAX_TURN_MEMORY_MIB: Final = 4 * KIB * KIB
+MAX_TURN_PROCESSES: Final = 1_000_000
+MAX_TURN_OPEN_FILES: Final = 1_000_000
+MAX_TURN_FILE_MIB: Final = 64 * KIB * KIB
+
+# Sandboxes ------------------------------------------------------------------------------------------------------------
+# Names in `runtime.sandbox_hosts`. Each is a listening socket per turn.
+MAX_SANDBOX_HOSTS: Final = 32
+# Connections out of one sandbox at the same time; those beyond it wait. A browser opens six to a host.
+MAX_SANDBOX_CONNECTIONS: Final = 64
+SANDBOX_DIAL_SECONDS: Final = 30.0
+# Of one path, with those of the links on its way. The kernel follows 40 links.
+MAX_PATH_STEPS: Final = 512
+# The private /tmp lies in memory, which is not counted above.
+SANDBOX_TMP_MIB: Final = 512
 
 # Output of one command ----------------------------------------------------------------------------------------------
 # What is kept of stdout, for a log or an error text: how it began and how it ended.
@@ -53,22 +87,14 @@ SESSION_LOCK_RETRY_SECONDS: Final = 0.02
 SESSION_LOCK_TRIES: Final = 250
 
 # One connection to the server -----------------------------------------------------------------------------------------
-# The reference's times for the upgrade, for one write and for the look at the network before it.
-UPGRADE_SECONDS: Final = 45.0
-WRITE_SECONDS: Final = 10.0
+# The reference's time for the look at the network before it.
 PREFLIGHT_SECONDS: Final = 15.0
-RECEIVE_BYTES: Final = 64 * KIB
-# The reference's delays between two tries.
-RECONNECT_BASE_SECONDS: Final = 0.5
-RECONNECT_CAP_SECONDS: Final = 15.0
-# What a server may ask for on top (Retry-After): longer than that, somebody would have restarted the node by then.
-MAX_RETRY_AFTER_SECONDS: Final = 600.0
-# A connection, or an attachment, that lasted longer than the longest delay was healthy: the delays start over. One that
-# is accepted and dropped at once must not be tried twice a second for ever.
-HEALTHY_SECONDS: Final = RECONNECT_CAP_SECONDS
-# How long a refusal may be the shadow of something that passes: our own lost connection, which the server notices after
-# 10 s of silence, or a proxy whose server restarts.
-REFUSAL_PATIENCE_SECONDS: Final = 30.0
+# As every program has it that attaches.
+RECONNECT_BASE_SECONDS: Final = client_limits.RECONNECT_BASE_SECONDS
+RECONNECT_CAP_SECONDS: Final = client_limits.RECONNECT_CAP_SECONDS
+MAX_RETRY_AFTER_SECONDS: Final = client_limits.MAX_RETRY_AFTER_SECONDS
+HEALTHY_SECONDS: Final = client_limits.HEALTHY_SECONDS
+REFUSAL_PATIENCE_SECONDS: Final = client_limits.REFUSAL_PATIENCE_SECONDS
 # A parked attachment looks again this often: a token may have been rotated, a runtime installed.
 PARKED_SECONDS: Final = 300.0
 # The file of a token that was refused is looked at this often: whoever has just written another one is watching.
@@ -94,6 +120,23 @@ MAX_TURNS_PER_HOUR: Final = 3600
 # Beginnings of turns that are remembered for the budgets of all conversations of an agent, about 220 KiB of its ledger,
 # which is written for each turn. The conversation unused for longest is forgotten first.
 MAX_COUNTED_TURNS: Final = 20_000
+
+# Approvals ------------------------------------------------------------------------------------------------------------
+# Wakes of one agent that wait for an operator, as many as a server of ours keeps for it, and their size: an eighth
+# of the ledger, which is written for each turn. What is beyond becomes a dead letter at once, and blocks nothing.
+MAX_HELD_WAKES: Final = MAX_PENDING_APPROVALS
+MAX_HELD_BYTES: Final = 1 * MIB
+# As long as the look at the network before a connection.
+APPROVAL_REQUEST_SECONDS: Final = PREFLIGHT_SECONDS
+# The delays until the next try, if the server could not be asked. Nobody waits for it: people take longer to decide.
+APPROVAL_RETRY_BASE_SECONDS: Final = 1.0
+APPROVAL_RETRY_CAP_SECONDS: Final = 60.0
+# A decision comes as an event. It is asked for besides, this long after it must have expired;
+APPROVAL_OVERDUE_SECONDS: Final = 1.0
+# again and again after that, because the two clocks may differ;
+APPROVAL_RECHECK_SECONDS: Final = 60.0
+# and now and then, because a server may have been restored from a backup, and its events with it.
+APPROVAL_LONGEST_SILENCE_SECONDS: Final = 3600.0
 
 # Turns ----------------------------------------------------------------------------------------------------------------
 # What the status of an agent shows: its last turns, and conversations with something to do.
@@ -127,6 +170,20 @@ MAX_SHOWN_DATA_BYTES: Final = 4 * KIB
 MAX_HEADER_CHARACTERS: Final = 512
 MAX_SHOWN_MENTIONS: Final = 32
 
+# Earlier messages in a prompt, if the configuration asks for some: as many as people scroll back, and of each what
+# fills a screen or two.
+MAX_CONTEXT_MESSAGES: Final = 100
+MAX_CONTEXT_BYTES: Final = 64 * KIB
+MAX_CONTEXT_BODY_BYTES: Final = 8 * KIB
+# Asking for them. Without an answer by then the turn goes on without them.
+CONTEXT_SECONDS: Final = 5.0
+
+# Published output -----------------------------------------------------------------------------------------------------
+# One message, for people. The wire allows 1 MiB.
+MAX_PUBLISHED_BYTES: Final = 64 * KIB
+# With the tries again that sending makes by itself. Then the whole turn is tried again.
+PUBLISH_SECONDS: Final = 60.0
+
 # Durable state of an attachment ---------------------------------------------------------------------------------------
 # How much later than the wake's own writes the place among ignored events is written.
 LEDGER_LAG_SECONDS: Final = 1.0
@@ -135,11 +192,63 @@ LEDGER_LAG_SECONDS: Final = 1.0
 MAX_FINISHED_BEYOND_CURSOR: Final = 4096
 # Turns begun and not finished when the node ended; those of a room that the agent has left stay for ever otherwise.
 MAX_STARTED: Final = 1024
-MAX_LEDGER_BYTES: Final = 4 * MIB
-# Dead letters that are being tried again: a quarter of the file, which is written for each turn.
+# Twice what everything in it may take, because JSON writes some characters longer.
+MAX_LEDGER_BYTES: Final = 8 * MIB
+# What was missed while the server's log of events did not reach back far enough: how long its history may be read, how
+# far back in one conversation, and how many of the wakes that were found there are known by their ids.
+MISSED_SECONDS: Final = 60.0
+MAX_MISSED_MESSAGES: Final = 1000
+MAX_FETCHED_WAKES: Final = 4096
+# Dead letters that are being tried again: an eighth of the file, which is written for each turn.
 MAX_RETAKEN_BYTES: Final = 1 * MIB
 # Some thousand records of usual size; then the file becomes the older of two.
 MAX_DEAD_LETTER_BYTES: Final = 4 * MIB
+
+# The OpenClaw gateway -------------------------------------------------------------------------------------------------
+# What the gateway itself keeps to (`policy.maxPayload`). Whatever runs in it is told to every client.
+MAX_GATEWAY_FRAME_BYTES: Final = 25 * MIB
+# From the upgrade to its consent. A gateway that starts says within a second that it does.
+GATEWAY_CONNECT_SECONDS: Final = 15.0
+# It starts within 5 to 15 s, four times as long on a busy host; then the turn is left for later.
+GATEWAY_PATIENCE_SECONDS: Final = 60.0
+# Until then it is tried again after at most this time; it is most often on the same host.
+GATEWAY_RETRY_CAP_SECONDS: Final = 2.0
+# One answer, the wait for a run not counted. A busy gateway takes some seconds to accept a run.
+GATEWAY_ANSWER_SECONDS: Final = 30.0
+# It ticks every 30 s and says so in `policy.tickIntervalMs`. Three ticks missed, and it is gone.
+GATEWAY_TICK_SECONDS: Final = 30.0
+MAX_GATEWAY_TICK_SECONDS: Final = 300.0
+GATEWAY_TICKS_MISSED: Final = 3
+# One question whether a run is over, of a gateway that knows it; and between two looks into the history of one that
+# has forgotten it.
+GATEWAY_WAIT_SECONDS: Final = 20.0
+GATEWAY_LOOK_SECONDS: Final = 1.0
+# A gateway that was killed takes its interrupted runs up again within 10 s.
+GATEWAY_RESUME_SECONDS: Final = 30.0
+# When a turn is cut: the gateway aborts a run within a tenth of a second.
+GATEWAY_ABORT_SECONDS: Final = 2.0
+# At the same time: one per running turn, of which an agent has no more.
+MAX_GATEWAY_REQUESTS: Final = 256
+# Entries of a conversation that are looked through for a run and its end.
+GATEWAY_HISTORY_ENTRIES: Final = 200
+# An Ed25519 key has 119 bytes.
+MAX_DEVICE_KEY_BYTES: Final = 4 * KIB
+# What the gateway accepts as the name of a session.
+MAX_GATEWAY_SESSION_CHARACTERS: Final = 512
+
+# Agents that listen for HTTP or WebSocket -----------------------------------------------------------------------------
+# What a model says, and the list of what others have said, with room.
+MAX_AGENT_ANSWER_BYTES: Final = 4 * MIB
+# What an agent says in one turn, piece by piece; the oldest is forgotten first.
+MAX_AGENT_MESSAGES: Final = 64
+# TinyClaw tells of responses only who asks. The reference asks as often.
+TINYCLAW_POLL_SECONDS: Final = 1.0
+# A message that TinyClaw has had before: five tries of a model that fails at once take less.
+TINYCLAW_REPEATED_SECONDS: Final = 60.0
+# PicoClaw says that it types, and that it has stopped, also between two steps of a turn. What comes next comes sooner.
+PICOCLAW_QUIET_SECONDS: Final = 2.0
+# The kernel's limit for one argument, the null at its end not counted (MAX_ARG_STRLEN).
+MAX_ARGUMENT_BYTES: Final = 128 * KIB - 1
 
 # The control socket of a node -----------------------------------------------------------------------------------------
 # One request and its answer; a reload reads files, and dead letters of all agents may be tried again.
@@ -151,3 +260,14 @@ MAX_CONTROL_REQUESTS: Final = 16
 MAX_CONTROL_REQUEST_BYTES: Final = 64 * KIB
 # The dead letters of a thousand agents, whose files are bounded, would not fit; whoever has so many asks for one agent.
 MAX_CONTROL_ANSWER_BYTES: Final = 64 * MIB
+
+# The log that a node keeps in memory ----------------------------------------------------------------------------------
+# The newest lines of each agent, so that a busy one does not push out why another is parked; and of all, 256 bytes each
+# as a rule. For what lies further back there is the journal of the system.
+MAX_LOG_LINES_PER_AGENT: Final = 500
+MAX_LOG_LINES: Final = 20_000
+MAX_LOG_BYTES: Final = 8 * MIB
+# Who follows the log asks again when something came or after this; half of what one request may take.
+LOG_WAIT_SECONDS: Final = CONTROL_SECONDS / 2
+# At the same time: half of the requests, so that the others can still be made.
+MAX_LOG_FOLLOWERS: Final = MAX_CONTROL_REQUESTS // 2

@@ -4,6 +4,7 @@ The tasks of one attachment, and who owns them::
 
     run_attachment                       whoever cancels it reaches every leaf
     └── turns                            a nursery that outlives connections: losing one cuts no turn
+        ├── ask for approval             about wakes that wait for an operator (`bridge.approvals`)
         ├── save_lazily                  the place among ignored events, on disk within a second
         ├── conversation <key>           one per conversation that has something to do (`bridge.conversation`)
         │   └── run_turn                 the runtime: a process in a group of its own
@@ -22,22 +23,26 @@ cancelled. The ledger keeps what was cut as begun, and the server what was not A
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 
 import attrs
 import structlog
 import trio
 
 from bridge import limits
+from bridge.approvals import Approvals
 from bridge.attachment import Attachment, open_attachment
 from bridge.brakes import Brakes
-from bridge.config import AttachmentConfig, WakePolicy
+from bridge.config import AttachmentConfig
 from bridge.conversation import Conversations
 from bridge.credential import find_token
 from bridge.desk import Desk
 from bridge.errors import AttachRefused, ConnectionLost, single_error
 from bridge.ledger import Ledger, Standing, open_ledger
-from bridge.policy import Ignored, Wake, judge
+from bridge.missed import Missed
+from bridge.policy import Ignored, Wake, judge, needs_approval
 from bridge.preflight import check_server
+from bridge.publishing import speaking
 from bridge.render import render_body
 from bridge.room_check import RoomCheck
 from bridge.runtimes.registry import open_runtime
@@ -49,6 +54,7 @@ from moltnet.config.secrets import Secret
 from moltnet.log import get_logger
 from moltnet.protocol.attachment import Delivered, Unreadable
 from moltnet.protocol.events import Event, EventType
+from moltnet.protocol.times import format_timestamp, utc_now
 
 log = get_logger("bridge.loop")
 
@@ -77,17 +83,17 @@ async def run_attachment(
     """
     who = {"agent_id": config.agent.id, "network_id": config.server.network_id}
     with structlog.contextvars.bound_contextvars(**who):
-        _warn_of_held_wakes(config)
         desk = Desk(config) if desk is None else desk
         async with open_runtime(config) as runtime, open_ledger(config.state_dir, desk.owner) as ledger:
             ending = _Ending(status)
-            link = _Link(config, environ, ledger, status, RoomCheck(config, environ))
+            missed = Missed(config, environ, ledger, desk.letters, status, partial(_as_wake, config))
+            link = _Link(config, environ, ledger, status, RoomCheck(config, environ), missed)
             with single_error():
                 async with trio.open_nursery() as turns:
                     conversations = Conversations(
                         turns,
-                        runtime,
-                        TurnMaker(config, environ).make,
+                        speaking(runtime, config, environ),
+                        TurnMaker(config, environ, link.rooms.names).make,
                         ledger,
                         desk.letters,
                         status,
@@ -95,8 +101,10 @@ async def run_attachment(
                         link.settle,
                         ending.because,
                     )
+                    approvals = Approvals(config, environ, ledger, desk.letters, status, conversations.deliver)
                     turns.start_soon(ledger.save_lazily)
-                    await _take_up(config, ledger, conversations)
+                    turns.start_soon(approvals.run)
+                    await _take_up(config, ledger, conversations, approvals)
 
                     async def retake(wakes: Sequence[Wake]) -> None:
                         for wake in await ledger.retake(wakes):
@@ -105,7 +113,7 @@ async def run_attachment(
                     with desk.attended(retake):
                         async with trio.open_nursery() as connection:
                             connection.start_soon(_end_on_drain, drain, ending)
-                            connection.start_soon(_end_on_refusal, link, conversations, ending)
+                            connection.start_soon(_end_on_refusal, link, conversations, approvals, ending)
                             await ending.wait()
                             conversations.close()
                             with trio.move_on_after(limits.TURN_DRAIN_SECONDS):
@@ -115,12 +123,6 @@ async def run_attachment(
                     turns.cancel_scope.cancel(reason="the attachment ends and the drain is over")
         if ending.error is not None:
             raise ending.error
-
-
-def _warn_of_held_wakes(config: AttachmentConfig) -> None:
-    held = [binding.id for binding in config.rooms if binding.wake.policy is WakePolicy.MANUAL]
-    if held or config.dms.wake.policy is WakePolicy.MANUAL:
-        log.warning("this version cannot ask for approval: what waits for it wakes nobody", rooms=held)
 
 
 @attrs.define(eq=False)
@@ -146,9 +148,9 @@ async def _end_on_drain(drain: trio.Event, ending: _Ending) -> None:
     ending.because(None)
 
 
-async def _end_on_refusal(link: "_Link", conversations: Conversations, ending: _Ending) -> None:
+async def _end_on_refusal(link: "_Link", conversations: Conversations, approvals: Approvals, ending: _Ending) -> None:
     try:
-        await link.stay_attached(conversations)
+        await link.stay_attached(conversations, approvals)
     except AttachRefused as refusal:
         ending.because(refusal)
 
@@ -161,7 +163,8 @@ class _Link:
     _environ: Mapping[str, str]
     _ledger: Ledger
     _status: AttachmentStatus
-    _rooms: RoomCheck
+    rooms: RoomCheck
+    _missed: Missed
     _attachment: Attachment | None = attrs.field(default=None, init=False)
     _attached_at: float | None = attrs.field(default=None, init=False)
     """When the present or the last connection got past READY; none if it did not."""
@@ -171,7 +174,7 @@ class _Link:
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _gone: trio.Event = attrs.field(factory=trio.Event, init=False)
 
-    async def stay_attached(self, conversations: Conversations) -> None:
+    async def stay_attached(self, conversations: Conversations, approvals: Approvals) -> None:
         """Attach, and again after every loss, until `leave`. Raises `AttachRefused`."""
         delays = _reconnect_delays()
         try:
@@ -180,7 +183,7 @@ class _Link:
                     asked_seconds = 0.0
                     await conversations.wait_room()
                     try:
-                        await self._attach(conversations)
+                        await self._attach(conversations, approvals)
                         continue
                     except ConnectionLost as lost:
                         reason, asked_seconds = lost.reason, lost.retry_after_seconds
@@ -213,7 +216,7 @@ class _Link:
                 with suppress(ConnectionLost):
                     await self._attachment.ack(wake.cursor)
 
-    async def _attach(self, conversations: Conversations) -> None:
+    async def _attach(self, conversations: Conversations, approvals: Approvals) -> None:
         """One connection, until it is lost, or left because we end or hold too much. Raises its end."""
         self._attached_at = None
         self._status.connecting()
@@ -224,7 +227,7 @@ class _Link:
         async with open_attachment(self._config, token, self._ledger.rewind(), self._environ) as attachment:
             if self._ledger.is_fresh and attachment.ready.cursor:
                 # Our place in the log, kept before anything has come: a crash from here on loses nothing.
-                await self._ledger.begin(attachment.ready.cursor, None)
+                await self._ledger.begin(attachment.ready.cursor, None, format_timestamp(utc_now()))
             self._attached_at = trio.current_time()
             self._refused_at = None
             if attachment.ready.agent_token:
@@ -232,18 +235,18 @@ class _Link:
             self._status.attached()
             self._attachment = attachment
             try:
-                async with self._rooms.beside():
-                    await self._receive(attachment, conversations)
+                async with self.rooms.beside():
+                    await self._receive(attachment, conversations, approvals)
             finally:
                 self._attachment = None
 
-    async def _receive(self, attachment: Attachment, conversations: Conversations) -> None:
+    async def _receive(self, attachment: Attachment, conversations: Conversations, approvals: Approvals) -> None:
         """Take what is delivered, until the connection is left or lost, or too much waits."""
         async for delivery in attachment:
             if isinstance(delivery, Unreadable):
                 await self._skip(delivery, attachment)
             else:
-                await self._take(delivery, attachment, conversations)
+                await self._take(delivery, attachment, conversations, approvals)
             if conversations.is_full:
                 log.warning("too much waits, so the connection is left", waiting=self._status.waiting_wakes)
                 return
@@ -257,22 +260,31 @@ class _Link:
             self._ledger.ignore(event.cursor)
         await attachment.ack(event.cursor)
 
-    async def _take(self, delivery: Delivered, attachment: Attachment, conversations: Conversations) -> None:
+    async def _take(
+        self, delivery: Delivered, attachment: Attachment, conversations: Conversations, approvals: Approvals
+    ) -> None:
         """Decide what an event means to the agent. What wakes it is ACKed by its turn, everything else now."""
         event, cursor = delivery.event, delivery.cursor
+        if event.approval is not None:
+            await approvals.hear(event.approval)
         wake = _as_wake(self._config, event, cursor)
         if event.type == EventType.REPLAY_GAP:
             # No place to resume after: a server that is asked for it sends the same again.
             log.warning("events are missing: the server does not have them any more", resumed_after=self._ledger.cursor)
+            for fetched in await self._missed.fetch(approvals):
+                conversations.deliver(fetched)
+            approvals.ask_again()
+        elif wake is not None and needs_approval(self._config, wake.message.target):
+            await self._hold(wake, approvals)
         elif self._ledger.is_fresh:
-            await self._ledger.begin(cursor, None if wake is None else event)
+            await self._ledger.begin(cursor, None if wake is None else event, event.created_at)
             if wake is not None:
                 conversations.deliver(wake)
                 return
         elif wake is None:
-            self._ledger.ignore(cursor)
+            self._ledger.ignore(cursor, event.created_at)
         else:
-            standing = self._ledger.receive(event.id, cursor)
+            standing = self._ledger.receive(event.id, cursor, event.created_at)
             if standing is Standing.NEW:
                 conversations.deliver(wake)
             if standing is not Standing.FINISHED:
@@ -281,6 +293,16 @@ class _Link:
             await self._ledger.save()
         self._status.cursor = self._ledger.cursor
         await attachment.ack(cursor)
+
+    async def _hold(self, wake: Wake, approvals: Approvals) -> None:
+        """Keep a wake that waits for approval, so that it can be ACKed now."""
+        if self._ledger.is_fresh:
+            await approvals.hold(wake)
+            await self._ledger.begin(wake.cursor, None, wake.message.created_at)
+        elif self._ledger.receive(wake.event_id, wake.cursor, wake.message.created_at) is Standing.FINISHED:
+            await self._ledger.save()
+        else:
+            await approvals.hold(wake)
 
     def _is_patient(self) -> bool:
         if self._refused_at is None:
@@ -291,7 +313,9 @@ class _Link:
         return self._attached_at is not None and trio.current_time() - self._attached_at >= limits.HEALTHY_SECONDS
 
 
-async def _take_up(config: AttachmentConfig, ledger: Ledger, conversations: Conversations) -> None:
+async def _take_up(
+    config: AttachmentConfig, ledger: Ledger, conversations: Conversations, approvals: Approvals
+) -> None:
     """Go on with the wakes that only the ledger has. The very first one may wake no more, with another configuration;
     an operator's wish stands."""
     for retaken in ledger.retaken.values():
@@ -301,15 +325,17 @@ async def _take_up(config: AttachmentConfig, ledger: Ledger, conversations: Conv
     wake = _as_wake(config, ledger.kept, ledger.cursor)
     if wake is None:
         await ledger.finish([ledger.kept.id])
+    elif needs_approval(config, wake.message.target):
+        await approvals.hold(wake)
     else:
         conversations.deliver(wake)
 
 
-def _as_wake(config: AttachmentConfig, event: Event, cursor: str) -> Wake | None:
+def _as_wake(config: AttachmentConfig, event: Event, cursor: str = "") -> Wake | None:
     reason = judge(config, event)
     if event.message is None or isinstance(reason, Ignored):
         return None
-    return Wake(event.id, cursor, attrs.evolve(event.message, parts=()), reason, render_body(event.message))
+    return Wake(event.id, cursor or event.id, attrs.evolve(event.message, parts=()), reason, render_body(event.message))
 
 
 def _reconnect_delays() -> Iterator[float]:

@@ -8,11 +8,12 @@ from enum import StrEnum
 import attrs
 
 from bridge.config import AttachmentConfig
-from moltnet.config.wake import WakePolicy
+from moltnet.config.wake import WakePolicy, WakeRule
+from moltnet.protocol.addressing import is_mentioned, is_participant, is_sender
 from moltnet.protocol.events import Event, EventType
-from moltnet.protocol.identity import AgentAddress, parse_address
+from moltnet.protocol.identity import AgentAddress
 from moltnet.protocol.ids import AgentId, EventId, NetworkId
-from moltnet.protocol.messages import HUMAN, Actor, Message, TargetKind
+from moltnet.protocol.messages import Message, Target, TargetKind
 
 
 class WakeReason(StrEnum):
@@ -36,7 +37,6 @@ class Ignored(StrEnum):
     NOT_MENTIONED = "not mentioned"
     NOT_A_THREAD = "not in a thread"
     NEVER = "the policy is never"
-    NEEDS_APPROVAL = "the policy is manual"
     UNKNOWN_TARGET = "an unknown kind of conversation"
 
 
@@ -59,6 +59,7 @@ def judge(config: AttachmentConfig, event: Event) -> WakeReason | Ignored:
     """Whether `event` wakes the agent of `config`.
 
     Mentions come from the server's metadata only; text is never searched. A thread follows the binding of its room.
+    Where the policy is `manual`, this says what would wake it if it were approved (`needs_approval`).
     """
     message = event.message
     if event.type != EventType.MESSAGE_CREATED or message is None:
@@ -67,7 +68,7 @@ def judge(config: AttachmentConfig, event: Event) -> WakeReason | Ignored:
     if message.network_id != network_id:
         return Ignored.OTHER_NETWORK
     me = AgentAddress(NetworkId(network_id), AgentId(config.agent.id))
-    if _is_self(message.sender, me):
+    if is_sender(message.sender, me):
         return Ignored.OWN_MESSAGE
     match message.target.kind:
         case TargetKind.ROOM | TargetKind.THREAD:
@@ -78,13 +79,18 @@ def judge(config: AttachmentConfig, event: Event) -> WakeReason | Ignored:
             return Ignored.UNKNOWN_TARGET
 
 
-def _is_self(sender: Actor, me: AgentAddress) -> bool:
-    # The network counts too: an agent of a paired network may have the same id. So does the type: agents never send as
-    # humans, and a person who shares the id must be heard.
-    if sender.type == HUMAN:
-        return False
-    local = NetworkId(sender.network_id) or me.network_id
-    return parse_address(sender.fqid or sender.id, local) == me
+def needs_approval(config: AttachmentConfig, target: Target) -> bool:
+    """Whether a wake of this conversation waits until an operator approves it."""
+    if target.kind == TargetKind.DM:
+        return config.dms.wake.policy is WakePolicy.MANUAL
+    return any(each.id == target.room_id and each.wake.policy is WakePolicy.MANUAL for each in config.rooms)
+
+
+def _wanted(rule: WakeRule) -> WakePolicy:
+    """Which messages wake, whether or not somebody has to approve it first."""
+    if rule.policy is WakePolicy.MANUAL:
+        return rule.on_approval or WakePolicy.ALL
+    return rule.policy
 
 
 def _judge_room(config: AttachmentConfig, message: Message, me: AgentAddress) -> WakeReason | Ignored:
@@ -92,36 +98,27 @@ def _judge_room(config: AttachmentConfig, message: Message, me: AgentAddress) ->
     if binding is None:
         return Ignored.ROOM_NOT_BOUND
     in_thread = message.target.kind == TargetKind.THREAD
-    mentioned = _mentions(message, me, config.agent.name)
+    mentioned = is_mentioned(message, me, config.agent.name)
     unnamed = WakeReason.THREAD if in_thread else WakeReason.ROOM
     reason = WakeReason.MENTION if mentioned else unnamed
-    match binding.wake.policy:
+    match _wanted(binding.wake):
         case WakePolicy.ALL:
             return reason
         case WakePolicy.MENTIONS:
             return reason if mentioned else Ignored.NOT_MENTIONED
         case WakePolicy.THREAD_ONLY:
             return reason if in_thread else Ignored.NOT_A_THREAD
-        case WakePolicy.MANUAL:
-            return Ignored.NEEDS_APPROVAL
-        case WakePolicy.NEVER:
+        case WakePolicy.NEVER | WakePolicy.MANUAL:
             return Ignored.NEVER
 
 
 def _judge_direct(config: AttachmentConfig, message: Message, me: AgentAddress) -> WakeReason | Ignored:
     if not config.dms.enabled:
         return Ignored.DMS_DISABLED
-    if all(parse_address(participant, me.network_id) != me for participant in message.target.participant_ids):
+    if not is_participant(message, me):
         return Ignored.NOT_A_PARTICIPANT
-    match config.dms.wake.policy:
+    match _wanted(config.dms.wake):
         case WakePolicy.ALL | WakePolicy.MENTIONS:
             return WakeReason.DM
-        case WakePolicy.MANUAL:
-            return Ignored.NEEDS_APPROVAL
-        case WakePolicy.THREAD_ONLY | WakePolicy.NEVER:
+        case WakePolicy.THREAD_ONLY | WakePolicy.NEVER | WakePolicy.MANUAL:
             return Ignored.NEVER
-
-
-def _mentions(message: Message, me: AgentAddress, name: str) -> bool:
-    # Older servers leave a mention as it was written, which may be the display name.
-    return any(mention == name or parse_address(mention, me.network_id) == me for mention in message.mentions)

@@ -6,10 +6,9 @@ import trio
 
 from bridge import limits
 from bridge.config import AttachmentConfig, AuthMode
-from bridge.credential import rejected_token_advice
 from bridge.errors import AttachRefused, ConnectionLost, Incompatible
 from moltnet.client.api import open_client
-from moltnet.client.errors import BadServerAddress, BadToken, ClientError, ServerAnswered
+from moltnet.client.errors import BadServerAddress, BadToken, ClientError, ServerAnswered, rejected_token_advice
 from moltnet.protocol.network import ATTACH_PROTOCOL, HTTP_PROTOCOL, Network
 
 _CREDENTIAL_STATUSES = frozenset({401, 403})

@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,9 @@ import trio
 from bridge import keeper, limits
 from bridge.output import Excerpt, LineSplitter
 from bridge.programs import refusal_text
+from bridge.settings import ProcessLimits
 from moltnet.log import get_logger
+from moltnet.protocol.limits import MIB
 
 log = get_logger("bridge.process")
 
@@ -51,18 +53,27 @@ class OutputFlood(ProcessError):
     """It printed more than `limits.MAX_OUTPUT_BYTES` and was stopped."""
 
 
+class LimitExceeded(ProcessError):
+    """It used more memory or more processes than it may and was killed."""
+
+
 class KeeperLost(ProcessError):
     """The keeper was killed or crashed; the command was killed with it and its exit code is unknown."""
 
 
 @attrs.frozen
 class Command:
-    """What to run. `environment` is all that the command gets; a program without a slash is looked up in its `PATH`."""
+    """What to run. `environment` is all that the command gets; a program without a slash is looked up in its `PATH`.
+
+    Of our descriptors it holds none, but those in `descriptors`, under the same numbers.
+    """
 
     argv: tuple[str, ...]
     directory: Path
     environment: Mapping[str, str] = attrs.field(repr=False)  # it may hold secrets
     stdin: bytes = attrs.field(default=b"", repr=False)
+    limits: ProcessLimits = attrs.field(factory=ProcessLimits)
+    descriptors: tuple[int, ...] = ()
 
 
 @attrs.frozen
@@ -87,6 +98,7 @@ async def run_command(command: Command, *, on_line: OnLine | None = None) -> End
         ProgramMissing, ProgramNotExecutable, DirectoryUnusable: it cannot be started before someone changes something.
         StartFailed, KeeperLost: trying again may help.
         OutputFlood: it printed without end.
+        LimitExceeded: its processes together took too much. Limits of one process end that process, by a signal.
     """
     for delay_seconds in limits.TEXT_BUSY_DELAYS_SECONDS:
         try:
@@ -155,19 +167,34 @@ async def _open_keeper(command: Command) -> AsyncIterator[tuple[trio.Process, so
 
 
 async def _start(command: Command, leash: int) -> trio.Process:
-    numbers = (leash, limits.TERM_GRACE_SECONDS, limits.KILL_SECONDS)
+    seconds = (limits.TERM_GRACE_SECONDS, limits.KILL_SECONDS)
+    numbers = (*map(str, (leash, *seconds)), _keeper_limits(command.limits))
     try:
         return await trio.lowlevel.open_process(
-            [sys.executable, "-I", "-S", keeper.__file__, *map(str, numbers), str(command.directory), *command.argv],
+            [sys.executable, "-I", "-S", keeper.__file__, *numbers, str(command.directory), *command.argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=(leash,),
+            pass_fds=(leash, *command.descriptors),
             start_new_session=True,
             env=command.environment,
         )
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in an argument or in the environment
         raise StartFailed(f"cannot start {command.argv[0]}: {error}") from error
+
+
+def _keeper_limits(allowed: ProcessLimits) -> str:
+    """The limits as the keeper reads them."""
+    numbers = {
+        "cpu_seconds": allowed.cpu_seconds,
+        "memory_bytes": allowed.memory_mib * MIB,
+        "processes": allowed.processes,
+        "open_files": allowed.open_files,
+        "usual_open_files": limits.USUAL_OPEN_FILES,
+        "file_bytes": allowed.file_mib * MIB,
+        "watch_seconds": limits.WATCH_SECONDS,
+    }
+    return ",".join(f"{name}={number}" for name, number in numbers.items())
 
 
 async def _wait_gone(process: trio.Process) -> None:
@@ -199,13 +226,23 @@ def _exit_code(report: bytes, command: Command) -> int:
         case ["chdir", number]:
             raise DirectoryUnusable(f"cannot work in {command.directory}: {os.strerror(int(number))}")
         case ["exec", number]:
-            refusal = refusal_text(command.argv[0], command.directory, int(number))
-            raise _refusal(int(number))(f"cannot execute {command.argv[0]}: {refusal}")
+            raise refusal(command.argv[0], command.directory, int(number))
+        case ["limit", "memory_bytes"]:
+            raise LimitExceeded(
+                f"stopped: took more than {command.limits.memory_mib} MiB of memory (limits.memory_mib)"
+            )
+        case ["limit", _]:
+            raise LimitExceeded(f"stopped: had more than {command.limits.processes} processes (limits.processes)")
         case _:
             raise KeeperLost(f"the keeper of {command.argv[0]} is gone without a report")
 
 
-def _refusal(number: int) -> type[ProcessError]:
+def refusal(program: str, directory: Path, number: int) -> ProcessError:
+    """What it means that the system did not execute `program`, for the error `number`."""
+    return _refusal_kind(number)(f"cannot execute {program}: {refusal_text(program, directory, number)}")
+
+
+def _refusal_kind(number: int) -> type[ProcessError]:
     match number:
         case errno.ENOENT | errno.ENOTDIR:
             return ProgramMissing
@@ -278,7 +315,8 @@ class _Reading:
             raise OutputFlood(f"printed more than {limits.MAX_OUTPUT_BYTES} bytes and was stopped")
         return bytes(chunk)
 
-    async def _deliver(self, lines: Iterable[bytes]) -> None:
+    async def _deliver(self, lines: Iterator[bytes]) -> None:
+        if self._on_line is None:  # and then nothing is cut into lines: a flood of short ones would cost seconds
+            return
         for line in lines:
-            if self._on_line is not None:
-                await self._on_line(line)
+            await self._on_line(line)

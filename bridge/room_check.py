@@ -26,7 +26,7 @@ from moltnet.protocol.rooms import Room
 log = get_logger("bridge.rooms")
 
 # What wakes for nothing anyway is not looked at.
-_ASLEEP = frozenset({WakePolicy.NEVER, WakePolicy.MANUAL})
+_ASLEEP = frozenset({WakePolicy.NEVER})
 
 
 @attrs.define(eq=False)
@@ -35,6 +35,8 @@ class RoomCheck:
 
     _config: AttachmentConfig
     _environ: Mapping[str, str]
+    names: dict[str, str] = attrs.field(factory=dict, init=False)
+    """What the rooms are called that were found, for prompts."""
     _told: frozenset[str] = attrs.field(default=frozenset(), init=False)
 
     @asynccontextmanager
@@ -65,7 +67,9 @@ class RoomCheck:
             if binding.wake.policy in _ASLEEP:
                 continue
             try:
-                found += room_problems(self._config, binding, await client.room(binding.id))
+                room = await client.room(binding.id)
+                self.names[binding.id] = room.name
+                found += room_problems(self._config, binding, room)
             except ServerAnswered as answer:
                 if not _is_hidden(answer):
                     raise

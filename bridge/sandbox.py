@@ -1,8 +1,8 @@
 """The environment of a runtime process: what it may see of the node's, by name, and what a turn adds.
 
 A node holds the secrets of many attachments, and an agent can print its environment into a room. So nothing passes
-that is not on a list; and what an agent prints is shown without the secrets that it was given. Directories and resource
-limits of the process will live here too.
+that is not on a list; and what an agent prints is shown without the secrets that it was given. The limits of the
+process are kept by `bridge.keeper`, and what it sees of files and network in a sandbox is `bridge.bubblewrap`.
 """
 
 import os
@@ -58,6 +58,14 @@ def runtime_environment(
     if not any(environment.get(name) for name in _LOCALE_NAMES):
         environment["LANG"] = _FALLBACK_LOCALE
     return environment
+
+
+def sandbox_environment(environment: Mapping[str, str], passed: Iterable[str]) -> dict[str, str]:
+    """The environment of a process in a sandbox: temporary files go where it can write, and no proxy is named, which
+    could not be reached, unless `passed` names its variable."""
+    unreachable = {*_PROXY, *(name.lower() for name in _PROXY)} - set(passed)
+    inside = {name: value for name, value in environment.items() if name not in unreachable}
+    return inside | {"TMPDIR": "/tmp"}
 
 
 def secrets_in(environment: Mapping[str, str]) -> tuple[str, ...]:

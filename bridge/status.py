@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from bridge import limits
-from bridge.activity import Activity, PastTurn
+from bridge.activity import Activity, PastTurn, WaitingApproval
 from moltnet.config.secrets import Secret
 from moltnet.log import get_logger
 
@@ -47,6 +47,12 @@ class AttachmentStatus:
     cursor: str = attrs.field(default="", init=False)
     activities: dict[str, Activity] = attrs.field(factory=dict, init=False)
     """The conversations that have something to do, by their keys."""
+    approvals: dict[str, WaitingApproval] = attrs.field(factory=dict, init=False)
+    """The wakes that wait for an operator, by their event ids, in the order in which they came."""
+    approvals_problem: str = attrs.field(default="", init=False)
+    """Why the server can't be asked for approval now."""
+    refused_wakes: int = attrs.field(default=0, init=False)
+    """Denied, or not approved in time."""
     past_turns: deque[PastTurn] = attrs.field(factory=lambda: deque(maxlen=limits.PAST_TURNS), init=False)
     used_token: Secret | None = attrs.field(default=None, init=False, repr=False)
     """The token of the present or the last connection; none if none could be had."""

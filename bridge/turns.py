@@ -10,11 +10,13 @@ import attrs
 import trio
 
 from bridge.config import AttachmentConfig, AuthMode
+from bridge.context import fetch_context
 from bridge.credential import find_token
 from bridge.errors import AttachRefused
 from bridge.policy import Wake
 from bridge.render import render_prompt
 from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn
+from bridge.settings import SandboxKind
 from moltnet.config.client import CONFIG_VARIABLE
 from moltnet.config.problems import ConfigError
 from moltnet.config.workspace import (
@@ -37,6 +39,8 @@ class TurnMaker:
 
     _config: AttachmentConfig
     _environ: Mapping[str, str]
+    _room_names: Mapping[str, str] = attrs.field(factory=dict)
+    """What is known of rooms by now; grows while connections are made."""
 
     async def make(self, conversation: Conversation, wakes: Sequence[Wake], repeated: Collection[str]) -> Turn:
         """The turn for `wakes`, of which those with an event id in `repeated` were begun before.
@@ -47,10 +51,25 @@ class TurnMaker:
             RuntimeMisconfigured: the workspace cannot be written, or the credential is gone.
         """
         newest = wakes[-1]
+        environment = await self._prepare()
+        context = await fetch_context(
+            self._config,
+            conversation,
+            wakes,
+            token=environment.get(TOKEN_VARIABLE),
+            environ=self._environ,
+            room_names=self._room_names,
+        )
         return Turn(
             conversation,
-            render_prompt(conversation, self._config.agent.id, wakes, repeated),
-            environment=await self._prepare(),
+            render_prompt(
+                conversation,
+                self._config.agent.id,
+                wakes,
+                repeated,
+                attrs.evolve(context, is_heard=self._config.publish_output),
+            ),
+            environment=environment,
             message_id=newest.message.id,
             sender=newest.message.sender.fqid or newest.message.sender.id,
             reason=newest.reason,
@@ -68,6 +87,9 @@ class TurnMaker:
             environment[TOKEN_VARIABLE] = token
         if config.runtime.workspace_path is not None:
             path = client_config_path(config.runtime.workspace_path)
+            if config.runtime.sandbox.kind is not SandboxKind.NONE and path.parent.is_symlink():
+                # The agent can have put it there, to write by our hand where it may not.
+                raise RuntimeMisconfigured(f"{path.parent} is a link, which a sandbox must not have there; remove it")
             try:
                 await trio.to_thread.run_sync(upsert_attachment, path, client_entry(config))
             except ConfigError as error:
@@ -84,7 +106,7 @@ def client_entry(config: AttachmentConfig) -> AttachmentChange:
         member_id=config.agent.id,
         base_url=config.server.base_url,
         agent_name=config.agent.name,
-        runtime=config.runtime.kind.value,
+        runtime=str(config.runtime.kind),
         auth=AuthChange(mode, token_env="" if mode is AuthMode.NONE else TOKEN_VARIABLE),
         rooms=tuple(RoomChange(room.id, room.wake) for room in config.rooms),
         dms=DirectChange(config.dms.enabled, config.dms.wake),

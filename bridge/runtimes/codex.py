@@ -6,14 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import attrs
-import orjson
 
 from bridge.config import AttachmentConfig
 from bridge.process import Ending
-from bridge.runtimes.cli_agent import CliAgent, SessionUnknown
+from bridge.runtimes.cli_agent import CliAgent, Run, SessionUnknown, parse_event
 from bridge.runtimes.runtime import Runtime, RuntimeMisconfigured, TurnFailed
 from bridge.runtimes.turn_process import TurnProcess, describe_failure, shorten
-from bridge.sessions import SessionStore
 from moltnet.log import get_logger
 
 log = get_logger("bridge.codex")
@@ -57,8 +55,12 @@ class CodexDialect:
         resume = () if session_id is None else ("resume", session_id)
         return (*self.command, "exec", "--json", "--skip-git-repo-check", *settings, *self.args, *resume, "-")
 
-    def open_transcript(self, session_id: str | None) -> "CodexTranscript":
-        return CodexTranscript(session_id)
+    def begin(self) -> Run:
+        """Codex chooses the thread."""
+        return Run(self.argv(None), CodexTranscript(None))
+
+    def resume(self, session_id: str) -> Run:
+        return Run(self.argv(session_id), CodexTranscript(session_id))
 
 
 @attrs.define(eq=False)
@@ -72,9 +74,10 @@ class CodexTranscript:
     session_id: str | None = attrs.field(default=None, init=False)
     _completed: bool = attrs.field(default=False, init=False)
     _failure: str = attrs.field(default="", init=False)
+    _said: str | None = attrs.field(default=None, init=False)
 
     def read(self, line: bytes) -> None:
-        event = _parse(line)
+        event = parse_event(line)
         if self.session_id is None and (thread_id := _thread_id(event)) is not None:
             if self._resumed is not None and thread_id.lower() != self._resumed.lower():
                 # Its first event, before the model is asked, so stopping it now leaves no trace in a room.
@@ -83,16 +86,18 @@ class CodexTranscript:
         match event.get("type"):
             case "turn.completed":
                 self._completed = True
+            case "item.completed":
+                self._said = _agent_message(event.get("item")) or self._said
             case "turn.failed":
                 self._failure = _message(event.get("error"))
             case "error":
                 self._failure = self._failure or _message(event)
 
-    def judge(self, ending: Ending) -> None:
+    def judge(self, ending: Ending) -> str | None:
         if self._completed:
             if ending.exit_code != 0:
                 log.warning("codex completed the turn and failed afterwards", reason=describe_failure(ending))
-            return
+            return self._said
         errors = f"{self._failure}\n{ending.errors}".lower()
         reason = f"codex: {self._failure or describe_failure(ending)}"
         if self._resumed is not None and _UNKNOWN_THREAD in errors:
@@ -110,25 +115,13 @@ class CodexTranscript:
 async def open_codex(config: AttachmentConfig) -> AsyncIterator[Runtime]:
     """The runtime of kind `codex`. Raises `RuntimeMisconfigured`."""
     runtime = config.runtime
-    if runtime.workspace_path is None:
-        raise RuntimeMisconfigured("codex needs runtime.workspace_path")
     command = runtime.command or ("codex",)
     given: dict[str, str] = {}
     if runtime.home_path is not None:
         given = {"HOME": str(runtime.home_path), "CODEX_HOME": str(runtime.home_path / ".codex")}
-    process = TurnProcess(runtime.workspace_path, runtime.turn_seconds, (*PASSED_NAMES, *runtime.env), given)
+    process = TurnProcess.of(config, given, passed=PASSED_NAMES)
     process.require(command[0])
-    sessions = SessionStore(runtime.session_store_path or config.state_dir / "sessions.json")
-    prefix = runtime.session_prefix or f"agent:{config.agent.id}"
-    yield CliAgent(CodexDialect(command, runtime.args), process, sessions, prefix)
-
-
-def _parse(line: bytes) -> Mapping[str, Any]:
-    try:
-        event = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return {}
-    return event if isinstance(event, dict) else {}
+    yield CliAgent.of(config, CodexDialect(command, runtime.args), process)
 
 
 def _thread_id(event: Mapping[str, Any]) -> str | None:
@@ -137,6 +130,11 @@ def _thread_id(event: Mapping[str, Any]) -> str | None:
         if isinstance(value, str) and value:
             return value
     return None
+
+
+def _agent_message(item: Any) -> str | None:
+    text = item.get("text") if isinstance(item, dict) and item.get("type") == "agent_message" else None
+    return text if isinstance(text, str) else None
 
 
 def _message(error: Any) -> str:

@@ -21,23 +21,24 @@ class CommandRuntime:
     _argv: tuple[str, ...]
     _process: TurnProcess
 
-    async def run_turn(self, turn: Turn) -> None:
+    async def run_turn(self, turn: Turn) -> str | None:
         """See `Runtime.run_turn`. Any other exit code than 0 is a failure that may be retried."""
         with self._process.time_limit():
             ending = await self._process.run(self._argv, turn)
         log.debug("command ended", conversation=turn.conversation.key, exit_code=ending.exit_code, output=ending.output)
         if ending.exit_code != 0:
             raise TurnFailed(describe_failure(ending), retryable=True)
+        return ending.output
 
 
 @asynccontextmanager
 async def open_command(config: AttachmentConfig) -> AsyncIterator[Runtime]:
     """The runtime of kind `command`. Raises `RuntimeMisconfigured`."""
     runtime = config.runtime
-    if not runtime.command or runtime.workspace_path is None:
-        raise RuntimeMisconfigured("command needs runtime.command and runtime.workspace_path")
+    if not runtime.command:
+        raise RuntimeMisconfigured("command needs runtime.command")
     argv = (*runtime.command, *runtime.args)
     given = {} if runtime.home_path is None else {"HOME": str(runtime.home_path)}
-    process = TurnProcess(runtime.workspace_path, runtime.turn_seconds, runtime.env, given)
+    process = TurnProcess.of(config, given)
     process.require(argv[0])
     yield CommandRuntime(argv, process)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import attrs
 
+from bridge import limits
 from moltnet.protocol.messages import Target, TargetKind
 
 
@@ -79,6 +80,13 @@ class Turn:
     reason: str = ""
     """Why the agent is woken: `mention`, `dm`, `room` or `thread`."""
 
+    def checked_prompt(self) -> str:
+        """The prompt as UTF-8 can hold it. Raises `TurnFailed` if it is too long."""
+        data = self.prompt.encode(errors="replace")
+        if len(data) > limits.MAX_PROMPT_BYTES:
+            raise TurnFailed(f"the prompt is longer than {limits.MAX_PROMPT_BYTES} bytes", retryable=False)
+        return data.decode()
+
     def variables(self) -> dict[str, str]:
         """What the agent's process finds in its environment about this turn, beside `environment`."""
         return {
@@ -93,8 +101,11 @@ class Turn:
 class Runtime(Protocol):
     """An agent program that can be given turns."""
 
-    async def run_turn(self, turn: Turn) -> None:
+    async def run_turn(self, turn: Turn) -> str | None:
         """Return when the agent has finished the turn. Whether it answered is not known here: silence is success.
+
+        What is returned is the agent's last word as the program reports it, None if it doesn't. It goes nowhere unless
+        the attachment says `publish_output` (`bridge.publishing`).
 
         May be called for several conversations at once; turns of one conversation are done one after another. Bounded
         by the runtime's own turn limit. Cancelled, nothing of the turn is left running, and it may have been done in

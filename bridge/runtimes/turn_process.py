@@ -4,18 +4,22 @@ How it is started and ended is `bridge.process`; what is run is said by `command
 """
 
 import os
+import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import attrs
 import trio
 
 from bridge import limits
+from bridge.bubblewrap import Sandbox, SandboxFailed, sandbox_of
 from bridge.process import (
     Command,
     DirectoryUnusable,
     Ending,
+    LimitExceeded,
     OnLine,
     OutputFlood,
     ProcessError,
@@ -25,7 +29,13 @@ from bridge.process import (
 )
 from bridge.programs import program_problem
 from bridge.runtimes.runtime import RuntimeMisconfigured, Turn, TurnFailed
-from bridge.sandbox import MASK, mask_values, runtime_environment, secrets_in
+from bridge.sandbox import MASK, mask_values, runtime_environment, sandbox_environment, secrets_in
+from bridge.settings import AttachmentConfig, ProcessLimits
+
+_LIMIT_SIGNALS: Final[Mapping[int, str]] = {
+    signal.SIGXCPU: "limits.cpu_seconds, the CPU time of one process",
+    signal.SIGXFSZ: "limits.file_mib, the size of one file",
+}
 
 
 @attrs.frozen
@@ -39,6 +49,29 @@ class TurnProcess:
     turn_seconds: float
     passed: tuple[str, ...] = ()
     given: Mapping[str, str] = attrs.field(factory=dict)
+    limits: ProcessLimits = attrs.field(factory=ProcessLimits)
+    sandbox: Sandbox | None = None
+
+    @classmethod
+    def of(
+        cls, config: AttachmentConfig, given: Mapping[str, str] | None = None, *, passed: tuple[str, ...] = ()
+    ) -> "TurnProcess":
+        """The processes of this attachment, contained as it says; `passed` comes beside `runtime.env`.
+
+        Raises:
+            RuntimeMisconfigured: it has no workspace.
+        """
+        runtime = config.runtime
+        if runtime.workspace_path is None:
+            raise RuntimeMisconfigured(f"{runtime.kind} needs runtime.workspace_path")
+        return cls(
+            runtime.workspace_path,
+            runtime.turn_seconds,
+            (*passed, *runtime.env),
+            given or {},
+            runtime.limits,
+            sandbox_of(config),
+        )
 
     def require(self, program: str) -> None:
         """Refuse early what no turn could start. Raises `RuntimeMisconfigured`."""
@@ -56,18 +89,17 @@ class TurnProcess:
             RuntimeMisconfigured: it cannot be started.
             TurnFailed: it was not started or not run to its end, or the prompt is too long.
         """
-        prompt = turn.prompt.encode(errors="replace")
-        if len(prompt) > limits.MAX_PROMPT_BYTES:
-            raise TurnFailed(f"the prompt is longer than {limits.MAX_PROMPT_BYTES} bytes", retryable=False)
+        prompt = turn.checked_prompt().encode()
         environment = self._environment({**turn.variables(), **turn.environment})
         secrets = secrets_in(environment)
 
-        command = Command(tuple(argv), self.directory, environment, prompt)
+        command = Command(tuple(argv), self.directory, environment, prompt, self.limits)
+        run = run_command if self.sandbox is None else self.sandbox.run
         try:
-            ending = await run_command(command, on_line=_masking(on_line, secrets))
-        except (ProgramMissing, ProgramNotExecutable, DirectoryUnusable) as error:
+            ending = await run(command, on_line=_masking(on_line, secrets))
+        except (ProgramMissing, ProgramNotExecutable, DirectoryUnusable, SandboxFailed) as error:
             raise RuntimeMisconfigured(str(error)) from error
-        except OutputFlood as error:
+        except (OutputFlood, LimitExceeded) as error:
             raise TurnFailed(str(error), retryable=False) from error
         except ProcessError as error:
             raise TurnFailed(str(error), retryable=True) from error
@@ -85,7 +117,8 @@ class TurnProcess:
             raise TurnFailed(f"stopped after {self.turn_seconds:g} s", retryable=True)
 
     def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
-        return runtime_environment(os.environ, passed=self.passed, given={**self.given, **given})
+        environment = runtime_environment(os.environ, passed=self.passed, given={**self.given, **given})
+        return environment if self.sandbox is None else sandbox_environment(environment, self.passed)
 
 
 def _masking(on_line: OnLine | None, secrets: tuple[str, ...]) -> OnLine | None:
@@ -104,6 +137,10 @@ def _masking(on_line: OnLine | None, secrets: tuple[str, ...]) -> OnLine | None:
 def describe_failure(ending: Ending) -> str:
     """One short text for people: how a process ended and what it said last."""
     how = f"killed by signal {-ending.exit_code}" if ending.exit_code < 0 else f"exit code {ending.exit_code}"
+    # A shell, and bubblewrap, say 128 and the signal.
+    number = -ending.exit_code if ending.exit_code < 0 else ending.exit_code - 128
+    if (limit := _LIMIT_SIGNALS.get(number)) is not None:
+        return f"{how}: it is over {limit}"
     lines = [line.strip() for line in (ending.errors.strip() or ending.output.strip()).splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
     said = errors[0] if errors else lines[-1] if lines else ""

@@ -12,6 +12,7 @@ from moltnet.protocol.ids import RoomId
 from tests.fakes.attach_server import AttachServer, open_attach_server
 from tests.fakes.attachments import attachment_config
 from tests.fakes.process_watch import ProcessWatch, watch_processes
+from tests.fakes.sandboxes import Box, make_box
 
 
 @pytest.fixture
@@ -19,6 +20,12 @@ def watch() -> Iterator[ProcessWatch]:
     """The processes of this test; none of them may be left at its end."""
     with watch_processes() as watch:
         yield watch
+
+
+@pytest.fixture
+async def box(watch: ProcessWatch, tmp_path: Path) -> Box:
+    """A sandbox; its workspace is `workspace` in the test's directory."""
+    return await make_box(watch, tmp_path)
 
 
 @pytest.fixture

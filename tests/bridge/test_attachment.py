@@ -8,11 +8,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from bridge import limits
 from bridge.attachment import Attachment, open_attachment
 from bridge.config import AttachmentConfig, AuthMode, TokenSource
 from bridge.errors import AttachRefused, ConnectionLost
-from bridge.websocket import WebSocket
+from moltnet.client import limits
+from moltnet.client.websocket import WebSocket
 from moltnet.protocol import limits as wire_limits
 from moltnet.protocol.attachment import Delivered
 from tests.fakes import attach_server

@@ -199,3 +199,31 @@ def test_every_identifier_has_a_file_name_of_its_own_on_every_file_system() -> N
         assert not name.startswith(".")
         assert len(name.encode()) <= 128
     assert state_name("alpha") == "alpha"
+
+
+def test_earlier_messages_are_asked_for_by_attachment_room_and_dms(tmp_path: Path) -> None:
+    rooms = [{"id": "a"}, {"id": "b", "context_messages": 0}, {"id": "c", "context_messages": 100}]
+    config = load(tmp_path, context_messages=5, rooms=rooms, dms={"enabled": True})
+    assert [room.context_messages for room in config.rooms] == [5, 0, 100]
+    assert config.dms.context_messages == 5
+    assert load(tmp_path, dms={"context_messages": 2}).dms.context_messages == 2
+    assert load(tmp_path, rooms=[{"id": "a"}]).rooms[0].context_messages == 0
+
+
+def test_the_number_of_earlier_messages_is_bounded(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        context_messages=101,
+        rooms=[{"id": "a", "context_messages": -1}],
+        dms={"context_messages": 101},
+    )
+    assert sorted(found) == [
+        ("$.context_messages", "must be from 0 to 100"),
+        ("$.dms.context_messages", "must be from 0 to 100"),
+        ("$.rooms[0].context_messages", "must be from 0 to 100"),
+    ]
+
+
+def test_output_is_published_only_if_the_file_says_so(tmp_path: Path) -> None:
+    assert not load(tmp_path).publish_output
+    assert load(tmp_path, publish_output=True).publish_output

@@ -12,10 +12,11 @@ from bridge.config import AttachmentConfig
 from bridge.dead_letters import FILE_NAME, OLD_FILE_NAME, DeadLetter
 from bridge.desk import Desk, NotRetryable
 from bridge.errors import StateInUse
-from bridge.ledger import TooMuchRetaken, hold_state, open_ledger
+from bridge.ledger import TooMuchRetaken, open_ledger
 from bridge.policy import Wake, WakeReason
 from bridge.render import render_body
 from bridge.runtimes.runtime import Conversation, Turn, TurnFailed
+from bridge.state_lock import hold_state
 from tests.fakes.attach_server import AttachServer
 from tests.fakes.attachments import attachment_config
 from tests.fakes.lives import ledger_of, living

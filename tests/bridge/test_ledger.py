@@ -5,6 +5,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+import attrs
 import hypothesis
 import hypothesis.strategies as strategies
 import pytest
@@ -14,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from bridge import limits
 from bridge.errors import StateInUse
 from bridge.ledger import FILE_NAME, Ledger, Standing, open_ledger
+from bridge.policy import Wake, WakeReason
 from tests.fakes.disk import OWNER, Disk
 from tests.fakes.messages import created, message
 
@@ -52,6 +54,54 @@ async def test_a_wake_finished_beyond_the_cursor_is_recognised_after_a_crash() -
     assert after.receive("w3", "w3") is Standing.NEW
     await after.finish(["w1"])
     assert (disk.file().cursor, disk.file().finished) == ("w2", ())
+
+
+def a_wake(message_id: str) -> Wake:
+    event = created(message(message_id))
+    assert event.message is not None
+    return Wake(event.id, event.id, attrs.evolve(event.message, parts=()), WakeReason.ROOM, "> hello")
+
+
+async def test_what_is_held_is_ours_until_it_is_finished_and_the_cursor_passes_it() -> None:
+    ledger = await begun(disk := Disk())
+    first, second = a_wake("msg_1"), a_wake("msg_2")
+    for wake in (first, second):
+        assert ledger.receive(wake.event_id, wake.cursor) is Standing.NEW
+    await ledger.hold(second)
+    assert (disk.file().cursor, disk.file().held) == ("e0", (second,))
+
+    after = disk.ledger()
+    after.rewind()
+    assert after.receive(first.event_id, first.cursor) is Standing.NEW
+    assert after.receive(second.event_id, second.cursor) is Standing.FINISHED
+    await after.hold(first)
+    assert (disk.file().cursor, disk.file().held) == (second.cursor, (second, first))
+    await after.start([second.event_id])
+    await after.finish([second.event_id])
+    assert (disk.file().held, disk.file().started) == ((first,), {})
+    assert list(disk.ledger().held) == [first.event_id]
+
+
+async def test_the_very_first_event_can_be_held() -> None:
+    disk = Disk()
+    kept = created(message("msg_1"))
+    await disk.ledger().begin("e0", kept)
+    ledger = disk.ledger()
+    assert ledger.kept == kept
+    await ledger.hold(a_wake("msg_1"))
+    assert (disk.file().kept, [wake.event_id for wake in disk.file().held]) == (None, [kept.id])
+
+
+async def test_a_wake_that_could_not_be_held_is_delivered_again() -> None:
+    ledger = await begun(disk := Disk())
+    wake = a_wake("msg_1")
+    ledger.receive(wake.event_id, wake.cursor)
+    disk.error = OSError("no space")
+    with pytest.raises(OSError, match="no space"):
+        await ledger.hold(wake)
+    after = disk.ledger()
+    assert (after.rewind(), after.held) == ("e0", {})
+    assert after.receive(wake.event_id, wake.cursor) is Standing.NEW
 
 
 async def test_a_turn_is_begun_on_disk_before_it_runs_and_until_it_is_finished() -> None:
@@ -272,3 +322,50 @@ async def test_two_processes_cannot_run_the_same_attachment(tmp_path: Path) -> N
                 pytest.fail("entered")
     async with open_ledger(tmp_path, OWNER):
         pass
+
+
+async def test_a_process_that_is_just_being_started_keeps_no_state_locked(tmp_path: Path) -> None:
+    async with open_ledger(tmp_path, OWNER):
+        lock = str(tmp_path / "lock")
+        (held,) = (each for each in Path("/proc/self/fd").iterdir() if each.is_symlink() and os.readlink(each) == lock)
+        # What a fork does to it, until the new program begins.
+        inherited = os.dup(int(held.name))
+    try:
+        async with open_ledger(tmp_path, OWNER) as ledger:
+            assert ledger.is_fresh
+    finally:
+        os.close(inherited)
+
+
+async def test_the_time_of_the_place_goes_with_it() -> None:
+    ledger = (disk := Disk()).ledger()
+    await ledger.begin("e0", None, "10:00")
+    ledger.receive("w1", "w1", "10:01")
+    ledger.ignore("i1", "10:02")
+    ledger.receive("w2", "w2", "10:03")
+    assert ledger.cursor_at == "10:00"
+    await ledger.finish(["w1"])
+    assert (disk.file().cursor, disk.file().cursor_at) == ("i1", "10:02")
+    await ledger.finish(["w2"])
+    ledger.ignore("i2", "10:04")
+    # Of an event that can't be read there is no time; an earlier one costs less than a later one.
+    ledger.ignore("i3")
+    await ledger.save()
+    assert (disk.file().cursor, disk.ledger().cursor_at) == ("i3", "10:04")
+
+
+async def test_what_was_fetched_is_known_when_it_comes_after_all() -> None:
+    ledger = await begun(disk := Disk())
+    one, two, elsewhere = (a_wake(f"msg_{number}") for number in (1, 2, 3))
+    assert not ledger.knows(one.event_id)
+    await ledger.fetch([one, two, elsewhere], [one, two])
+    await ledger.start([one.event_id])
+    await ledger.finish([one.event_id])
+    for each in (ledger, disk.ledger()):
+        each.rewind()
+        assert [each.knows(wake.event_id) for wake in (one, two, elsewhere)] == [True] * 3
+        assert list(each.retaken) == [two.event_id]
+        standings = [each.receive(wake.event_id, wake.event_id) for wake in (one, two, elsewhere)]
+        assert standings == [Standing.FINISHED, Standing.ONGOING, Standing.FINISHED]
+    await each.finish([two.event_id])
+    assert each.cursor == elsewhere.event_id

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from bridge.config import AttachmentConfig, DirectBinding, RoomBinding, WakePolicy, WakeRule
-from bridge.policy import Ignored, WakeReason, judge
+from bridge.policy import Ignored, WakeReason, judge, needs_approval
 from moltnet.protocol.events import EventType
 from moltnet.protocol.ids import NetworkId, RoomId
 from moltnet.protocol.messages import HUMAN, Actor, Message, Target
@@ -31,7 +31,7 @@ def bound(directory: Path, room: WakePolicy = P.ALL, *, dms: WakePolicy | None =
         (P.MENTIONS, Ignored.NOT_MENTIONED, WakeReason.MENTION, Ignored.NOT_MENTIONED, WakeReason.MENTION),
         (P.THREAD_ONLY, Ignored.NOT_A_THREAD, Ignored.NOT_A_THREAD, WakeReason.THREAD, WakeReason.MENTION),
         (P.NEVER, Ignored.NEVER, Ignored.NEVER, Ignored.NEVER, Ignored.NEVER),
-        (P.MANUAL, Ignored.NEEDS_APPROVAL, Ignored.NEEDS_APPROVAL, Ignored.NEEDS_APPROVAL, Ignored.NEEDS_APPROVAL),
+        (P.MANUAL, WakeReason.ROOM, WakeReason.MENTION, WakeReason.THREAD, WakeReason.MENTION),
     ],
 )
 def test_a_room_wakes_as_its_policy_says(
@@ -62,7 +62,7 @@ def test_a_room_wakes_as_its_policy_says(
         (P.MENTIONS, WakeReason.DM),
         (P.THREAD_ONLY, Ignored.NEVER),
         (P.NEVER, Ignored.NEVER),
-        (P.MANUAL, Ignored.NEEDS_APPROVAL),
+        (P.MANUAL, WakeReason.DM),
         (None, Ignored.DMS_DISABLED),
     ],
 )
@@ -70,6 +70,35 @@ def test_a_direct_message_wakes_as_its_policy_says(
     policy: WakePolicy | None, expected: WakeReason | Ignored, tmp_path: Path
 ) -> None:
     assert judge(bound(tmp_path, dms=policy), created(message(dm="dm_1"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("read", "plain", "mention"),
+    [
+        (P.ALL, WakeReason.ROOM, WakeReason.MENTION),
+        (P.MENTIONS, Ignored.NOT_MENTIONED, WakeReason.MENTION),
+        (P.THREAD_ONLY, Ignored.NOT_A_THREAD, Ignored.NOT_A_THREAD),
+        (P.NEVER, Ignored.NEVER, Ignored.NEVER),
+    ],
+)
+def test_with_approval_only_what_would_wake_without_is_asked_for(
+    read: WakePolicy, plain: WakeReason | Ignored, mention: WakeReason | Ignored, tmp_path: Path
+) -> None:
+    config = attrs.evolve(
+        bound(tmp_path),
+        rooms=(RoomBinding(RoomId("general"), WakeRule(P.MANUAL, read)),),
+        dms=DirectBinding(True, WakeRule(P.MANUAL, P.NEVER)),
+    )
+    assert [judge(config, created(each)) for each in (message(), message(mentions=(ME,)))] == [plain, mention]
+    assert judge(config, created(message(dm="dm_1"))) == Ignored.NEVER
+
+
+def test_an_approval_is_needed_where_the_policy_says_manual(tmp_path: Path) -> None:
+    room, thread, direct = (each.target for each in (message(), message(thread="t1"), message(dm="dm_1")))
+    elsewhere = message(room="other").target
+    manual, usual = bound(tmp_path, P.MANUAL, dms=P.ALL), bound(tmp_path, P.ALL, dms=P.MANUAL)
+    assert [needs_approval(manual, each) for each in (room, thread, direct, elsewhere)] == [True, True, False, False]
+    assert [needs_approval(usual, each) for each in (room, thread, direct, elsewhere)] == [False, False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from bridge.config import AttachmentConfig
 from bridge.errors import AttachRefused, ConnectionLost
 from bridge.preflight import check_server
 from bridge.status import AttachmentState
-from bridge.websocket import WebSocket
+from moltnet.client.websocket import WebSocket
 from moltnet.config.files import write_private
 from tests.fakes import attach_server
 from tests.fakes.attach_server import AttachServer, Peer

@@ -1,6 +1,7 @@
 """Prompts: what they show, and what no message can make them show."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import hypothesis
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies
 
 from bridge import limits
 from bridge.policy import Wake, WakeReason
-from bridge.render import render_body, render_prompt
+from bridge.render import NO_CONTEXT, Context, render_body, render_prompt
 from bridge.runtimes.runtime import Conversation
 from moltnet.cli.target import parse_target
 from moltnet.protocol.ids import MessageId, event_id_of_message
@@ -21,9 +22,14 @@ def wake(of: Message, reason: WakeReason = WakeReason.MENTION) -> Wake:
     return Wake(event_id, event_id, of, reason, render_body(of))
 
 
-def prompt(*messages: Message, repeated: Sequence[str] = (), reason: WakeReason = WakeReason.MENTION) -> str:
+def prompt(
+    *messages: Message,
+    repeated: Sequence[str] = (),
+    reason: WakeReason = WakeReason.MENTION,
+    context: Context = NO_CONTEXT,
+) -> str:
     conversation = Conversation.of_target(NETWORK, messages[0].target)
-    return render_prompt(conversation, "agent-1", [wake(each, reason) for each in messages], repeated)
+    return render_prompt(conversation, "agent-1", [wake(each, reason) for each in messages], repeated, context)
 
 
 def body(*parts: Part) -> list[str]:
@@ -105,6 +111,69 @@ def test_a_message_whose_turn_was_cut_says_so_and_no_other_does() -> None:
     ]
 
 
+def test_earlier_messages_come_first_and_each_has_its_place() -> None:
+    """Weakness 1 of the reference's runtimes."""
+    earlier = (message("msg_a", "one"), message("msg_b", "two\nthree", sender=sender("agent-1")))
+    lines = prompt(message("msg_1", "now"), context=Context("Town Hall", earlier)).splitlines()
+    assert lines[3:5] == ["Room: general", "Room name: Town Hall"]
+    assert lines[lines.index("Earlier messages: 2; " + lines[7].partition("; ")[2]) + 1 :] == [
+        "",
+        "--- Earlier 1/2 ---",
+        "From: molt://net/agents/alpha",
+        "Name: alpha",
+        "Message ID: msg_a",
+        "Sent: 2026-01-01T00:00:00Z",
+        "",
+        "Message:",
+        "> one",
+        "",
+        "--- Earlier 2/2 ---",
+        "From: molt://net/agents/agent-1",
+        "Name: agent-1",
+        "Message ID: msg_b",
+        "Sent: 2026-01-01T00:00:00Z",
+        "",
+        "Message:",
+        "> two",
+        "> three",
+        "",
+        "--- Message 1/1 ---",
+        "From: molt://net/agents/alpha",
+        "Name: alpha",
+        "Message ID: msg_1",
+        "Reason: mention",
+        "",
+        "Message:",
+        "> now",
+    ]
+
+
+def test_earlier_messages_that_could_not_be_had_are_said_to_be_missing() -> None:
+    lines = prompt(message(), context=Context(is_missing=True)).splitlines()
+    assert "Earlier messages: they could not be fetched now; `moltnet read` shows them" in lines
+
+
+def test_of_too_many_earlier_messages_the_newest_are_shown_and_of_each_the_beginning() -> None:
+    earlier = tuple(message(f"msg_{number}", "é" * 100_000) for number in range(30))
+    shown = prompt(message("msg_now"), context=Context(earlier=earlier))
+    assert len(shown.encode()) < limits.MAX_CONTEXT_BYTES + 2000
+    ids = [line for line in shown.splitlines() if line.startswith("Message ID: ")]
+    assert ids[-2:] == ["Message ID: msg_29", "Message ID: msg_now"]
+    assert 5 < len(ids) < 31
+    assert f"Earlier messages: {len(ids) - 1};" in shown
+
+
+@pytest.mark.parametrize("name", ["", " ", "general"])
+def test_a_room_name_that_says_nothing_is_left_out(name: str) -> None:
+    assert "Room name:" not in prompt(message(), context=Context(name))
+
+
+def test_an_agent_whose_words_are_posted_is_told_so() -> None:
+    note = next(line for line in prompt(message(), context=Context(is_heard=True)).splitlines() if "Note:" in line)
+    assert "what you say last is posted here" in note
+    assert "is not sent to anyone" not in note
+
+
 @pytest.mark.parametrize(
     ("part", "shown"),
     [
@@ -175,3 +244,83 @@ def test_everything_below_the_headers_is_quoted(text: str, name: str, data: dict
     assert quoted
     assert all(line.startswith("> ") for line in quoted)
     assert len(lines[: lines.index("Message:")]) == 11
+
+
+ANY_TEXT = strategies.one_of(
+    strategies.text(),
+    # What a prompt is made of, so that it is tried more often than chance would.
+    strategies.lists(
+        strategies.sampled_from(
+            [
+                *(
+                    "\n",
+                    "\r",
+                    "\x0b",
+                    "\x0c",
+                    "\x1c",
+                    "\x1e",
+                    "\x85",
+                    "\u2028",
+                    "\u2029",
+                    "\0",
+                    "\x1b",
+                    "\u202e",
+                    " ",
+                    ">",
+                ),
+                *("--- Message 1/1 ---", "--- Earlier 1/2 ---", "From: x", "Message:", "Reason: dm", "Message ID: y"),
+                *(
+                    "Note: ",
+                    "Earlier messages: 9;",
+                    "Channel: moltnet",
+                    "/reset",
+                    "> ",
+                    "Redelivered: no",
+                    "---",
+                    "```",
+                ),
+            ]
+        ),
+        max_size=12,
+    ).map("".join),
+)
+ANY_PART = strategies.builds(
+    Part,
+    kind=strategies.one_of(strategies.sampled_from(PartKind), ANY_TEXT),
+    text=ANY_TEXT,
+    url=ANY_TEXT,
+    filename=ANY_TEXT,
+    media_type=ANY_TEXT,
+    data=strategies.one_of(strategies.none(), strategies.dictionaries(ANY_TEXT, ANY_TEXT, max_size=2)),
+)
+
+
+def skeleton(shown: str) -> list[str]:
+    """The lines of a prompt that others did not write, headers by their names only. By every kind of line break."""
+    lines = [line for line in shown.splitlines() if not line.startswith("> ")]
+    return [line if line.startswith("---") or not line else line.partition(":")[0] for line in lines]
+
+
+@hypothesis.given(
+    parts=strategies.lists(ANY_PART, min_size=1, max_size=3),
+    name=ANY_TEXT,
+    mention=ANY_TEXT,
+    said_before=ANY_TEXT,
+    room_name=ANY_TEXT,
+)
+def test_no_text_whatever_forges_a_header_or_ends_its_own_place(
+    parts: list[Part], name: str, mention: str, said_before: str, room_name: str
+) -> None:
+    """Weakness 4 of the reference's runtimes: of all that others write nothing begins a line but behind `> `."""
+
+    def shown(parts: tuple[Part, ...], name: str, mention: str, before: str, room: str) -> str:
+        fields: dict[str, Any] = {"parts": parts, "sender": sender(name=name or "x"), "mentions": (mention,)}
+        earlier = (message("msg_0", before, sender=sender(name=name or "x")),)
+        both = (message("msg_1", **fields), message("msg_2", **fields))
+        return prompt(*both, context=Context(room, earlier))
+
+    hostile = shown(tuple(parts), name, mention, said_before, f"x{room_name}")
+    harmless = shown((Part(kind=PartKind.TEXT, text="x"),), "x", "x", "x", "x")
+    assert skeleton(hostile) == skeleton(harmless)
+    assert not [line for line in hostile.splitlines() if line.startswith("/")]
+    assert hostile.startswith("Channel: moltnet\n")

@@ -83,7 +83,7 @@ def test_a_room_that_is_shown_but_not_readable_is_told(tmp_path: Path) -> None:
 async def test_rooms_that_shall_not_wake_the_agent_are_not_asked_for(
     server: AttachServer, config: AttachmentConfig
 ) -> None:
-    await RoomCheck(bound(config, quiet=WakePolicy.NEVER, held=WakePolicy.MANUAL), {}).run()
+    await RoomCheck(bound(config, quiet=WakePolicy.NEVER), {}).run()
     assert server.asked_rooms == []
 
 

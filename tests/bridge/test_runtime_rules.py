@@ -12,7 +12,7 @@ from moltnet.config.files import ConfigError
 from moltnet.config.problems import Findings
 from moltnet.config.shapes import structure
 
-PROGRAMS = "codex, claude-code, picoclaw or command"
+PROGRAMS = "codex, claude-code, pi, picoclaw or command"
 DIRECTORY = Path("/base")
 
 
@@ -45,10 +45,18 @@ def runtime_problems(**keys: object) -> list[tuple[str, str]]:
         ({"kind": "command", "command": ["a", "b c"]}, {"command": ("a", "b c")}),
         ({"kind": "openclaw"}, {"gateway_url": "ws://127.0.0.1:18789"}),
         ({"kind": "openclaw", "gateway_url": "wss://g"}, {"gateway_url": "wss://g"}),
-        ({"kind": "picoclaw"}, {"events_url": "ws://127.0.0.1:18990/pico/ws", "command": ()}),
-        ({"kind": "picoclaw", "config_path": "/c"}, {"command": ("picoclaw",), "events_url": ""}),
+        ({"kind": "picoclaw"}, {"events_url": "ws://127.0.0.1:18790/pico/ws", "command": ()}),
+        (
+            {"kind": "picoclaw", "config_path": "/p/c"},
+            {"command": ("picoclaw",), "events_url": "", "workspace_path": Path("/p")},
+        ),
+        (
+            {"kind": "picoclaw", "command": "p", "config_path": "/c", "workspace_path": "/w"},
+            {"workspace_path": Path("/w")},
+        ),
         ({"kind": "picoclaw", "control_url": "http://c"}, {"control_url": "http://c", "events_url": ""}),
-        ({"kind": "pi", "control_url": "http://c"}, {"control_url": "http://c"}),
+        ({"kind": "pi", "control_url": "http://c"}, {"control_url": "http://c", "command": ()}),
+        ({"kind": "pi", "workspace_path": "/w"}, {"command": ("pi",), "control_url": ""}),
         (
             {"kind": "tinyclaw"},
             {
@@ -95,7 +103,12 @@ def test_a_runtime_is_completed_by_its_kind(
             "command[1]",
             "must be a string, not an integer (write it in quotes)",
         ),
-        ({"kind": "pi"}, "control_url", "is required for pi"),
+        ({"kind": "pi"}, "workspace_path", "is required for pi without control_url"),
+        (
+            {"kind": "pi", "control_url": "http://c", "command": "pi", "workspace_path": "w"},
+            "control_url",
+            "is one way to reach pi and command the other; give one",
+        ),
         ({"kind": "picoclaw", "command": "p"}, "config_path", "is required when command is set"),
         (
             {"kind": "pi", "control_url": "http://c", "gateway_url": "ws://g"},

@@ -12,6 +12,7 @@ from bridge.config import AttachmentConfig, AuthMode, DirectBinding, RoomBinding
 from bridge.policy import Wake, WakeReason
 from bridge.render import render_body
 from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn
+from bridge.settings import SandboxKind, SandboxSettings
 from bridge.turns import TurnMaker
 from moltnet.config.client import load_client_config, select_attachment
 from moltnet.config.secrets import Secret
@@ -101,6 +102,18 @@ async def test_a_workspace_that_cannot_be_written_is_misconfigured(tmp_path: Pat
     (tmp_path / "workspace" / ".moltnet").write_text("in the way")
     with pytest.raises(RuntimeMisconfigured, match="config"):
         await make(bound(tmp_path))
+
+
+async def test_a_link_out_of_a_sandbox_is_not_written_through(tmp_path: Path) -> None:
+    config = bound(tmp_path)
+    sandboxed = attrs.evolve(config.runtime, sandbox=SandboxSettings(SandboxKind.BUBBLEWRAP))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "workspace" / ".moltnet").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RuntimeMisconfigured, match="is a link"):
+        await make(attrs.evolve(config, runtime=sandboxed))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    await make(config)
+    assert (tmp_path / "elsewhere" / "config.json").exists()
 
 
 async def test_a_credential_that_is_gone_is_misconfigured(tmp_path: Path) -> None:

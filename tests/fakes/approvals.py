@@ -10,7 +10,8 @@ from moltnet.protocol.codec import encode
 from moltnet.protocol.events import Event, EventType
 from moltnet.protocol.ids import AgentId, EventId, MessageId
 from moltnet.protocol.times import Timestamp
-from tests.fakes.messages import NETWORK, NOW
+from tests.fakes.attach_server import AttachServer
+from tests.fakes.messages import NETWORK, NOW, noise
 
 # So far away that no test waits for it.
 LATER: Final = Timestamp("2999-01-01T00:00:00Z")
@@ -49,3 +50,22 @@ class ServedApprovals:
         decided = attrs.evolve(self.known[event.id], state=state, decided_at=NOW, decided_by="token:ops")
         self.known[event.id] = decided
         return Event(EventId(f"evt_of-{decided.id}"), EventType.APPROVAL_DECIDED, NETWORK, NOW, approval=decided)
+
+
+async def asked(server: AttachServer, approvals: ServedApprovals, *events: Event) -> None:
+    """Until each was asked about at least once."""
+    wanted = {event.id for event in events}
+    await server.wait_until(lambda _: wanted <= set(approvals.asked))
+
+
+async def told(server: AttachServer, *events: Event) -> None:
+    """Deliver events, and wait until they were taken in."""
+    server.publish(*events)
+    await server.wait_acked(*events)
+
+
+async def delivered(server: AttachServer, approvals: ServedApprovals, *wakes: Event) -> None:
+    """Deliver the first wakes of an attachment, until each was asked about."""
+    await server.wait_attached()
+    await told(server, noise(0), *wakes)
+    await asked(server, approvals, *wakes)

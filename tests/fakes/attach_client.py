@@ -39,6 +39,10 @@ class WireClosed(Exception):
         self.reason = reason
 
 
+class ServerSaid(AssertionError):
+    """The server has sent ERROR."""
+
+
 class Wire(Protocol):
     """The agent's end of an attachment."""
 
@@ -254,7 +258,7 @@ class AttachClient:
                 case Attached(ready=ready):
                     self.ready = ready
                 case PeerError(text=error):
-                    raise AssertionError(f"the server said: {error}")
+                    raise ServerSaid(f"the server said: {error}")
 
 
 async def attach(

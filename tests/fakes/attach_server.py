@@ -50,6 +50,8 @@ class AttachServer:
     """What `GET /v1/rooms` and `GET /v1/rooms/{id}` know of, or the status that they answer with."""
     asked_rooms: list[str] = attrs.field(factory=list)
     """The path of every question for rooms."""
+    approvals: Callable[[bytes], tuple[int, bytes]] = lambda _body: (404, b'{"error":"404 page not found"}')
+    """What is answered to who asks for an approval: status and body. A reference server has no such route."""
     agent_token: str = ""
     """Minted for the next READY."""
     ping_seconds: float = 2.5
@@ -290,6 +292,10 @@ async def _handle(server: AttachServer, stream: trio.SocketStream) -> None:
             await _answer(stream, *_rooms_answer(server.rooms, path))
             server.note_change()
             return
+        if path.endswith("/approvals"):
+            await _answer(stream, *server.approvals(await _read_body(stream, head, headers)))
+            server.note_change()
+            return
         async with trio.open_nursery() as nursery:
             gone = trio.Event()
 
@@ -323,6 +329,14 @@ def _rooms_answer(rooms: dict[str, Room] | int, path: str) -> tuple[int, bytes]:
     if room_id in rooms:
         return 200, encode(rooms[room_id])
     return 404, b'{"error":"unknown room","code":"unknown_room"}'
+
+
+async def _read_body(stream: trio.SocketStream, received: bytes, headers: Mapping[str, str]) -> bytes:
+    """The body of a request of which so much came with its head."""
+    body = received.partition(b"\r\n\r\n")[2]
+    while len(body) < int(headers["content-length"]):
+        body += await stream.receive_some()
+    return body
 
 
 async def _run(script: Script, peer: Peer) -> None:

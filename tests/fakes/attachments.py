@@ -9,7 +9,7 @@ from bridge.config import AgentSettings, AttachmentConfig, BrakeSettings, Runtim
 from moltnet.protocol.ids import AgentId, NetworkId
 
 
-def attachment_config(directory: Path, kind: RuntimeKind = RuntimeKind.COMMAND, **runtime: Any) -> AttachmentConfig:
+def attachment_config(directory: Path, kind: str = RuntimeKind.COMMAND, **runtime: Any) -> AttachmentConfig:
     """Agent `agent-1` on network `net`, at home in `directory`: `workspace` (made here) and `state`."""
     workspace = directory / "workspace"
     workspace.mkdir(exist_ok=True)

@@ -120,7 +120,7 @@ class ScriptedServer:
         number = self._connections
         self._connections += 1
         try:
-            while (request := await _read_request(stream, number)) is not None:
+            while (request := await read_request(stream, number)) is not None:
                 async with self._arrived:
                     self.requests.append(request)
                     self._arrived.notify_all()
@@ -163,7 +163,7 @@ async def free_port() -> int:
     return ports[0]
 
 
-async def _read_request(stream: trio.abc.Stream, connection: int) -> SeenRequest | None:
+async def read_request(stream: trio.abc.Stream, connection: int) -> SeenRequest | None:
     http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_TEST_REQUEST_BYTES)
     head: h11.Request | None = None
     body = b""

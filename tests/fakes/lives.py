@@ -85,9 +85,14 @@ async def living(
     *,
     expected: type[Exception] | None = None,
     desk: Desk | None = None,
+    status: Status | None = None,
 ) -> AsyncIterator[Life]:
-    """Leaving the block ends the process without asking it; an exception that is not `expected` ends the test."""
+    """Leaving the block ends the process without asking it; an exception that is not `expected` ends the test.
+
+    With the `status` of a life before, it is a run of the same process.
+    """
     life = Life(config, runtime or FakeRuntime(), {} if environ is None else environ, expected, desk)
+    life.status = life.status if status is None else status
     async with trio.open_nursery() as nursery:
         nursery.start_soon(life.run)
         yield life

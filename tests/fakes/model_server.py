@@ -1,14 +1,13 @@
-"""A language model that answers from a script, over the OpenAI Responses protocol on loopback.
+"""A language model that answers from a script on loopback, over the protocols in `model_apis`.
 
-Real agent CLIs run against it: no key, no login, no traffic but 127.0.0.1. The script is a `Brain`, a function from
-what the CLI asked to what the model "says"; it may wait, which is how a test holds a turn open. Other protocols of
-other CLIs get their own module beside this one.
+Real agent programs run against it: no key, no login, no traffic but 127.0.0.1. The script is a `Brain`, a function
+from what the program asked to what the model "says"; it may wait, which is how a test holds a turn open.
 """
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import count
 from typing import Any
 
 import attrs
@@ -16,22 +15,12 @@ import h11
 import orjson
 import trio
 
+from tests.fakes.model_apis import APIS, Item, RunShell, Say
+
+__all__ = ["ModelRequest", "ModelServer", "Refuse", "Reply", "RunShell", "Say", "open_model_server", "say_done"]
+
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Far above what a test's conversation needs; a runaway client ends in a failed request, not in a full memory."""
-
-
-@attrs.frozen
-class Say:
-    """The model ends its turn with this text."""
-
-    text: str
-
-
-@attrs.frozen
-class RunShell:
-    """The model asks the CLI to run one shell command; the result comes back in the next request."""
-
-    command: str
 
 
 @attrs.frozen
@@ -46,35 +35,31 @@ Reply = Say | RunShell | Refuse
 
 @attrs.frozen
 class ModelRequest:
-    """One request of the CLI: the whole conversation so far, as Codex sends it each time."""
+    """One request of the program: the whole conversation so far, as it sends it each time."""
 
     body: Mapping[str, Any]
-
-    @property
-    def items(self) -> Sequence[Mapping[str, Any]]:
-        """The conversation, oldest first: messages, tool calls and their results."""
-        items: Sequence[Mapping[str, Any]] = self.body["input"]
-        return items
+    items: Sequence[Item]
+    """The conversation, oldest first: messages, tool calls and their results."""
 
     @property
     def history(self) -> str:
-        """Every text of the conversation, the CLI's own preambles included, joined by newlines."""
-        return "\n".join(text for item in self.items for text in _texts(item))
+        """Every text of the conversation, the program's own preambles included, joined by newlines."""
+        return "\n".join(item.text for item in self.items)
 
     @property
     def prompt(self) -> str:
         """The newest message of the user: the wake."""
-        prompts = [_texts(item) for item in self.items if item.get("role") == "user"]
-        return "\n".join(prompts[-1]) if prompts else ""
+        prompts = [item.text for item in self.items if item.role == "user"]
+        return prompts[-1] if prompts else ""
 
     @property
     def shell_output(self) -> str | None:
         """What the last shell command printed, if it ran after the newest prompt."""
         for item in reversed(self.items):
-            if item.get("role") == "user":
+            if item.role == "user":
                 return None
-            if item.get("type") == "function_call_output":
-                return str(item["output"])
+            if item.role == "tool":
+                return item.text
         return None
 
 
@@ -102,8 +87,12 @@ class ModelServer:
                 await self._arrived.wait()
         return self.requests[number - 1]
 
-    async def _answer(self, body: bytes) -> Reply:
-        request = ModelRequest(orjson.loads(body))
+    @property
+    def address(self) -> str:
+        """The same without `/v1`, as some programs want it."""
+        return self.base_url.removesuffix("/v1")
+
+    async def answer(self, request: ModelRequest) -> Reply:
         async with self._arrived:
             self.requests.append(request)
             self._arrived.notify_all()
@@ -111,9 +100,18 @@ class ModelServer:
 
 
 @asynccontextmanager
-async def open_model_server(brain: Brain = say_done) -> AsyncIterator[ModelServer]:
-    """Serve on a free port of 127.0.0.1 until the block is left; a request still being answered is cut."""
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+async def open_model_server(
+    brain: Brain = say_done, *, listening: socket.socket | None = None
+) -> AsyncIterator[ModelServer]:
+    """Serve on a free port of 127.0.0.1 until the block is left; a request still being answered is cut.
+
+    A socket that is `listening` already is served instead, and stays open: a program that outlives a test finds the
+    next one's model there.
+    """
+    if listening is None:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    else:
+        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listening.dup()))]
     port = listeners[0].socket.getsockname()[1]
     server = ModelServer(f"http://127.0.0.1:{port}/v1", brain)
     async with trio.open_nursery() as nursery:
@@ -161,59 +159,18 @@ async def _receive_request(connection: h11.Connection, stream: trio.SocketStream
                 return None
 
 
-async def _respond(server: ModelServer, request: h11.Request, body: bytes) -> Sequence[h11.Event]:
-    if request.target != b"/v1/responses":
+async def _respond(server: ModelServer, request: h11.Request, data: bytes) -> Sequence[h11.Event]:
+    api = APIS.get(request.target.decode().partition("?")[0])
+    if api is None or request.method != b"POST":
         return _response(404, "application/json", b'{"error":{"message":"not served by the fake"}}')
-    match await server._answer(body):
+    body = orjson.loads(data)
+    match await server.answer(ModelRequest(body, api.items(body))):
         case Refuse(status):
             return _response(status, "application/json", b'{"error":{"message":"refused by the script"}}')
         case reply:
-            return _response(200, "text/event-stream", b"".join(_encode_event(event) for event in _events(reply)))
+            return _response(200, "text/event-stream", api.encode(reply, body))
 
 
 def _response(status: int, content_type: str, body: bytes) -> Sequence[h11.Event]:
     headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
     return h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()
-
-
-_numbers = count(1)
-
-
-def _events(reply: Say | RunShell) -> Sequence[Mapping[str, Any]]:
-    number = next(_numbers)
-    match reply:
-        case Say(text):
-            content = [{"type": "output_text", "text": text}]
-            item = {"type": "message", "role": "assistant", "id": f"msg_{number}", "content": content}
-        case RunShell(command):
-            arguments = orjson.dumps({"cmd": command}).decode()
-            item = {
-                "type": "function_call",
-                "call_id": f"call_{number}",
-                "name": "exec_command",
-                "arguments": arguments,
-            }
-    usage = {
-        "input_tokens": 1,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": 1,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": 2,
-    }
-    response = {"id": f"resp_{number}"}
-    return (
-        {"type": "response.created", "response": response},
-        {"type": "response.output_item.done", "item": item},
-        {"type": "response.completed", "response": {**response, "usage": usage}},
-    )
-
-
-def _encode_event(event: Mapping[str, Any]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event))
-
-
-def _texts(item: Mapping[str, Any]) -> list[str]:
-    content = item.get("content")
-    if isinstance(content, str):
-        return [content]
-    return [part["text"] for part in content or () if "text" in part]

@@ -72,4 +72,8 @@ def _target(descriptor: str) -> str | None:
 
 
 def _unreaped() -> list[str]:
-    return [child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()]
+    found: list[str] = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # a thread that ended while we looked
+            found += (task / "children").read_text().split()
+    return found

@@ -5,11 +5,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+import trio
+
 from moltnet.app import App
 from moltnet.config.settings import MoltnetConfig
 from moltnet.storage.sql.postgres.lease import LeaseTimes
 from moltnet.storage.sql.postgres.store import open_postgres
-from tests.fakes.network import NETWORK, network_config, open_test_app
+from tests.fakes.network import NETWORK, TestServer, network_config, open_test_app, open_test_server, wait_until
 from tests.fakes.postgres import PostgresServer
 
 # A lease that never ends by itself while a test runs, and one that soon does once it is not renewed. A machine must
@@ -30,8 +32,34 @@ async def open_apps(*dsns: str, config: MoltnetConfig | None = None, hasty: str 
         yield tuple(apps)
 
 
+@asynccontextmanager
+async def open_servers(*dsns: str, config: MoltnetConfig) -> AsyncIterator[tuple[TestServer, ...]]:
+    """The same with HTTP and WebSockets."""
+    async with AsyncExitStack() as opened:
+        servers = []
+        for dsn in dsns:
+            store = await opened.enter_async_context(open_postgres(dsn, NETWORK, PATIENT))
+            servers.append(await opened.enter_async_context(open_test_server(config, store=store)))
+        yield tuple(servers)
+
+
 def run_sql(server: PostgresServer, dsn: str, text: str) -> str:
     """What `psql` prints, in the schema that the DSN names."""
     address = urlsplit(dsn)
     (schema,) = parse_qs(address.query).get("search_path", ["public"])
     return server.sql(f"SET search_path = {schema}; {text}", address.path.removeprefix("/"))
+
+
+@asynccontextmanager
+async def locked_table(server: PostgresServer, dsn: str, table: str) -> AsyncIterator[None]:
+    """Nobody reads or writes it."""
+    (schema,) = parse_qs(urlsplit(dsn).query)["search_path"]
+    held = "FROM pg_stat_activity WHERE query ~ 'LOCK TABLE' AND wait_event = 'PgSleep' AND pid <> pg_backend_pid()"
+    text = f"BEGIN; LOCK TABLE {schema}.{table}; SELECT pg_sleep(600)"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, server.try_sql, text)
+        await wait_until(lambda: server.sql(f"SELECT count(*) {held}") != "0")
+        try:
+            yield
+        finally:
+            server.sql(f"SELECT pg_terminate_backend(pid) {held}")

@@ -31,6 +31,7 @@ class Proxy:
     accepted: int = 0
     forgery: tuple[bytes, bytes] | None = None
     """What the server says, and what its clients hear instead; of the same length."""
+    forged: int = 0
     tls: ssl.SSLContext | None = None
     secured: int = 0
     """How many clients have trusted our certificate."""
@@ -106,7 +107,10 @@ class Proxy:
                 await self._passing.wait()
                 if not lives_on():
                     break
-                await client.send_all(data.replace(*self.forgery) if self.forgery else data)
+                if self.forgery is not None:
+                    self.forged += data.count(self.forgery[0])
+                    data = data.replace(*self.forgery)
+                await client.send_all(data)
 
         async def until_broken(direction: Callable[[], Awaitable[None]]) -> None:
             with suppress(trio.BrokenResourceError):

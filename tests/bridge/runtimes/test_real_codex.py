@@ -14,9 +14,10 @@ from bridge.config import RuntimeKind
 from bridge.runtimes.registry import open_runtime
 from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn, TurnFailed
 from bridge.sessions import SessionStore
+from bridge.settings import Endpoint, SandboxKind, SandboxSettings
 from moltnet.protocol.messages import TargetKind
 from tests.fakes.attachments import attachment_config
-from tests.fakes.codex_home import FAKE_KEY_NAME, find_codex, write_codex_home
+from tests.fakes.codex_home import FAKE_KEY_NAME, find_codex, temporary_directory, write_codex_home
 from tests.fakes.model_server import (
     Brain,
     ModelRequest,
@@ -28,12 +29,12 @@ from tests.fakes.model_server import (
     open_model_server,
 )
 from tests.fakes.process_watch import ProcessWatch
+from tests.fakes.sandboxes import Box
 
 pytestmark = pytest.mark.slow
 
 ROOM = Conversation("net", TargetKind.ROOM, "general")
 ROOM_KEY = "agent:agent-1:net:room:general"
-UNKNOWN = "01a1f734-7dd1-7843-9ff4-e9a1269f5c38"
 
 
 @pytest.fixture
@@ -55,8 +56,9 @@ class RealCodex:
     async def turn(self, prompt: str, conversation: Conversation = ROOM, **runtime: Any) -> None:
         options = {"turn_seconds": 60.0, "home_path": self.directory / "home", **runtime}
         config = attachment_config(self.directory, RuntimeKind.CODEX, command=(str(find_codex()),), **options)
+        environment = {**self.watch.environment, **temporary_directory(self.directory), FAKE_KEY_NAME: "any"}
         async with open_runtime(config) as opened:
-            await opened.run_turn(Turn(conversation, prompt, {**self.watch.environment, FAKE_KEY_NAME: "any"}))
+            await opened.run_turn(Turn(conversation, prompt, environment))
 
     async def thread(self) -> str | None:
         return await self.store.find(ROOM_KEY)
@@ -118,13 +120,6 @@ async def test_a_large_prompt_arrives_whole(codex: RealCodex, model: ModelServer
     prompt = "-- /not an option, no command: " + "ä" * 200_000
     await codex.turn(prompt)
     assert model.requests[0].prompt == prompt
-
-
-async def test_an_unknown_thread_is_replaced_and_the_wake_delivered(codex: RealCodex, model: ModelServer) -> None:
-    await codex.store.remember(ROOM_KEY, UNKNOWN)
-    await codex.turn("hello")
-    assert [request.prompt for request in model.requests] == ["hello"]
-    assert await codex.thread() not in (UNKNOWN, None)
 
 
 async def test_an_id_that_is_no_thread_is_replaced_and_the_wake_delivered(codex: RealCodex, model: ModelServer) -> None:
@@ -277,3 +272,22 @@ async def test_settings_that_codex_cannot_read_are_a_misconfiguration(codex: Rea
 async def test_a_missing_codex_home_is_a_misconfiguration(codex: RealCodex, tmp_path: Path) -> None:
     with pytest.raises(RuntimeMisconfigured, match="CODEX_HOME"):
         await codex.turn("hello", home_path=tmp_path / "nowhere")
+
+
+async def test_in_a_sandbox_it_reaches_its_model_and_its_shell_nothing_else(
+    box: Box, codex: RealCodex, model: ModelServer, tmp_path: Path
+) -> None:
+    host, port = model.base_url.removeprefix("http://").removesuffix("/v1").split(":")
+    (tmp_path / "secret").write_text("x")
+    model.brain = runs(
+        f"(exec 3<>/dev/tcp/{host}/{port}) && echo model > written; (exec 3<>/dev/tcp/{host}/9) && echo more > written;"
+        f" touch /etc/moltnet-test {tmp_path}/other; cat {tmp_path}/secret >> written; ls -A /proc | grep -c '^[0-9]'"
+    )
+    sandbox = SandboxSettings(SandboxKind.BUBBLEWRAP, hidden=(tmp_path,), hosts=(Endpoint(host, int(port)),))
+    for _turn in ("first", "resumed"):
+        await codex.turn("go", sandbox=sandbox, args=("--sandbox", "danger-full-access"))
+        assert (box.workspace / "written").read_text() == "model\n"
+        (box.workspace / "written").unlink()
+    assert len(model.requests) == 4
+    assert not (tmp_path / "other").exists()
+    assert not Path("/etc/moltnet-test").exists()

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from bridge.config import RuntimeKind
-from bridge.runtimes.registry import open_runtime
+from bridge.runtimes.registry import OPEN, open_runtime
 from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn
 from moltnet.protocol.ids import DirectId, RoomId, ThreadId
 from moltnet.protocol.messages import Target, TargetKind
 from tests.fakes.attachments import attachment_config
 
-AVAILABLE = {RuntimeKind.CODEX, RuntimeKind.COMMAND}
+PROGRAMS = [RuntimeKind.CLAUDE_CODE, RuntimeKind.CODEX, RuntimeKind.COMMAND, RuntimeKind.PI]
 
 
 @pytest.mark.parametrize(
@@ -41,21 +41,24 @@ def test_a_turn_does_not_show_the_agents_token() -> None:
     assert "very secret" not in repr(turn)
 
 
-@pytest.mark.parametrize("kind", sorted(set(RuntimeKind) - AVAILABLE))
-async def test_a_kind_without_a_module_is_refused(kind: RuntimeKind, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeMisconfigured, match=f"^runtime kind {kind} is not available"):
-        async with open_runtime(attachment_config(tmp_path, kind)):
+def test_every_kind_of_ours_has_a_module() -> None:
+    assert set(OPEN) == set(RuntimeKind)
+
+
+async def test_a_kind_that_nobody_brings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeMisconfigured, match=r"^runtime kind gpt is brought by no installed package$"):
+        async with open_runtime(attachment_config(tmp_path, "gpt")):
             pass
 
 
-@pytest.mark.parametrize("kind", sorted(AVAILABLE))
+@pytest.mark.parametrize("kind", PROGRAMS)
 async def test_a_missing_program_is_found_out_when_the_runtime_is_opened(kind: RuntimeKind, tmp_path: Path) -> None:
     with pytest.raises(RuntimeMisconfigured, match=r"^no program moltnet-test-nobody-has-this on the PATH; "):
         async with open_runtime(attachment_config(tmp_path, kind, command=("moltnet-test-nobody-has-this",))):
             pass
 
 
-@pytest.mark.parametrize("kind", sorted(AVAILABLE))
+@pytest.mark.parametrize("kind", PROGRAMS)
 async def test_a_missing_workspace_is_found_out_when_the_runtime_is_opened(kind: RuntimeKind, tmp_path: Path) -> None:
     config = attachment_config(tmp_path, kind, command=("true",), workspace_path=tmp_path / "nothing")
     with pytest.raises(RuntimeMisconfigured, match="nothing is not a directory"):
