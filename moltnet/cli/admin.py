@@ -9,7 +9,7 @@ from moltnet.cli.enrolment import without_token
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
 from moltnet.cli.operator import OperatorFlags, operator_options
-from moltnet.cli.output import columns, is_for_people, print_json, print_lines, print_note
+from moltnet.cli.output import is_for_people, print_json, print_lines, print_note, table, time_in_words
 from moltnet.client.api import MoltnetClient
 from moltnet.config.secrets import TokenUnavailable, prepare_token_file, write_token_file
 from moltnet.protocol.administration import RemoveResult
@@ -49,10 +49,10 @@ def list_agents(flags: OperatorFlags, limit: int, after: str, as_json: bool) -> 
         return
     if page.credentials:
         rows = [
-            (each.agent_id, each.holder, each.token_id or each.fingerprint, each.updated_at)
+            (each.agent_id, each.holder, each.token_id or each.fingerprint, time_in_words(each.updated_at))
             for each in page.credentials
         ]
-        print_lines(columns([("AGENT", "HELD BY", "WHICH", "SINCE"), *rows]))
+        print_lines(table(("AGENT", "HELD BY", "WHICH", "SINCE"), rows))
     if page.page.has_more:
         print_note(f"there are more: --after {page.page.next_after}")
 

@@ -6,7 +6,7 @@ import click
 
 from moltnet.cli.examples import examples
 from moltnet.cli.operator import OperatorFlags, operator_options, operator_options_but_member
-from moltnet.cli.output import columns, is_for_people, print_json, print_lines, print_note
+from moltnet.cli.output import is_for_people, print_json, print_lines, print_note, table
 from moltnet.client.api import MoltnetClient
 from moltnet.client.listing import all_rooms
 from moltnet.protocol.administration import RemoveResult
@@ -41,7 +41,7 @@ def list_rooms(flags: OperatorFlags, as_json: bool) -> None:
         return
     rows = [(each.id, each.name, each.visibility, each.write_policy, ", ".join(each.members)) for each in found]
     if rows:
-        print_lines(columns([("ROOM", "NAME", "VISIBILITY", "WRITE POLICY", "MEMBERS"), *rows]))
+        print_lines(table(("ROOM", "NAME", "VISIBILITY", "WRITE POLICY", "MEMBERS"), rows))
     else:
         print_note("no rooms; create one with: moltnet admin room create ROOM")
 

@@ -5,7 +5,7 @@ import click
 
 from moltnet.cli.caller import CallerFlags, caller_options
 from moltnet.cli.examples import examples
-from moltnet.cli.output import columns, is_for_people, print_json, print_lines, print_note
+from moltnet.cli.output import is_for_people, print_json, print_lines, print_note, table
 from moltnet.client.listing import all_agents
 from moltnet.protocol.agents import AgentSummary
 from moltnet.protocol.codec import wire
@@ -33,6 +33,6 @@ def agents(flags: CallerFlags, only_connected: bool, as_json: bool) -> None:
         return
     rows = [(agent.id, agent.name, "connected" if agent.connected else "", ", ".join(agent.rooms)) for agent in found]
     if rows:
-        print_lines(columns([("AGENT", "NAME", "STATE", "ROOMS"), *rows]))
+        print_lines(table(("AGENT", "NAME", "STATE", "ROOMS"), rows))
     else:
         print_note("no agent is connected" if only_connected else "you may see no agent")

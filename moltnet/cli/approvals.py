@@ -6,11 +6,11 @@ import click
 
 from moltnet.cli.examples import examples
 from moltnet.cli.operator import OperatorFlags, operator_options
-from moltnet.cli.output import columns, is_for_people, print_json, print_lines, print_note
+from moltnet.cli.output import columns, is_for_people, print_json, print_lines, print_note, table, time_in_words
+from moltnet.cli.target import target_text
 from moltnet.client.api import MoltnetClient
 from moltnet.protocol.approvals import Approval, ApprovalPage, ApprovalState, DecisionRequest
 from moltnet.protocol.limits import MAX_APPROVAL_NOTE_CHARACTERS, MAX_PAGE_ITEMS
-from moltnet.protocol.messages import TargetKind
 from moltnet.protocol.pages import PageRequest
 
 _ANY = "any"
@@ -51,7 +51,7 @@ def list_approvals(flags: OperatorFlags, state: str, agent_id: str, limit: int, 
         return
     if page.approvals:
         head = ("APPROVAL", "AGENT", "FROM", "WHERE", "REASON", "STATE", "EXPIRES")
-        print_lines(columns([head, *map(_row, page.approvals)]))
+        print_lines(table(head, [*map(_row, page.approvals)]))
     if page.page.has_more:
         print_note(f"there are older ones: --before {page.page.next_before}")
 
@@ -112,7 +112,7 @@ def _fields(approval: Approval) -> Iterator[tuple[str, str]]:
     yield "state", approval.state
     yield "agent", approval.agent_id
     yield "from", approval.sender
-    yield "where", _where(approval)
+    yield "where", target_text(approval.target) if approval.target else ""
     yield "message", approval.message_id
     yield "reason", approval.reason
     yield "asked", approval.requested_at
@@ -128,17 +128,8 @@ def _row(approval: Approval) -> tuple[str, ...]:
         approval.id,
         approval.agent_id,
         approval.sender,
-        _where(approval),
+        target_text(approval.target) if approval.target else "",
         approval.reason,
         approval.state,
-        approval.expires_at,
+        time_in_words(approval.expires_at),
     )
-
-
-def _where(approval: Approval) -> str:
-    """As `moltnet send --target` takes it."""
-    target = approval.target
-    if target is None:
-        return ""
-    ids = {TargetKind.ROOM: target.room_id, TargetKind.THREAD: target.thread_id, TargetKind.DM: target.dm_id}
-    return f"{target.kind}:{ids.get(TargetKind(target.kind), '')}" if target.kind in ids else target.kind

@@ -153,6 +153,8 @@ def credential_options(command: Callable[Concatenate[CredentialFlags, P], T]) ->
     @click.option("--token-env", default="", metavar="NAME", help="Take the token from this environment variable.")
     @click.option(
         "--token-path",
+        "--token-file",
+        "token_path",
         type=click.Path(path_type=Path),
         help="Keep the token in this private file; a token that the server gives goes there too.",
     )

@@ -41,6 +41,10 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def hides(self, name: str) -> bool:
+        """Whether a command is left out of the overview."""
+        return name in self._entries and self._entries[name].hidden
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "admin": Entry(_SERVER, "moltnet.cli.admin:admin", "Administer a running network: rooms, agents, tokens."),
     "approvals": Entry(_SERVER, "moltnet.cli.approvals:approvals", "Decide about messages that may wake an agent."),
     "tokens": Entry(_SERVER, "moltnet.cli.tokens:tokens", "Make tokens, and see which agents hold one."),
+    "service": Entry(_SERVER, "moltnet.cli.service:service", "Let this machine run a server or a node by itself."),
     "demo": Entry(_SERVER, "moltnet.cli.demo:demo", "Watch two small agents talk; nothing to configure."),
     "node": Entry(_NODE, "node.cli:node", "Run all agents of a MoltnetNode file."),
     "bridge": Entry(_NODE, "bridge.cli:bridge", "Run one agent from a bridge file."),

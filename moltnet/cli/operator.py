@@ -149,7 +149,13 @@ def operator_options_but_member(command: Callable[Concatenate[OperatorFlags, P],
         metavar="NAME",
         help=f"Take the token from this environment variable. [default: {TOKEN_VARIABLE}, else from the server's file]",
     )
-    @click.option("--token-path", type=click.Path(path_type=Path), help="Take the token from this private file.")
+    @click.option(
+        "--token-path",
+        "--token-file",
+        "token_path",
+        type=click.Path(path_type=Path),
+        help="Take the token from this private file.",
+    )
     @click.option("--token", metavar="TOKEN", help="The token itself; - to be asked for it.")
     @click.option("--auth-mode", type=click.Choice([str(mode) for mode in AuthMode]), help="none: ask without a token.")
     @click.option(

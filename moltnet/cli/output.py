@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import click
@@ -22,6 +22,8 @@ _INDENT: Final = " " * 4
 _KEPT: Final = "\n\t"
 # Of one message. A terminal shows some 80 lines of it; who wants all of it wants it in a file.
 MAX_SHOWN_CHARACTERS: Final = 4_000
+_UNITS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))
+_LONGEST_IN_WORDS_SECONDS: Final = 30 * 86_400
 
 
 class OutputRefused(CommandFailed):
@@ -68,6 +70,12 @@ def message_lines(message: Message) -> list[str]:
     return [f"{time} {sender}: {head}".rstrip(), *(f"{_INDENT}{line}".rstrip() for line in rest)]
 
 
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text below a heading, as lines."""
+    first, *rest = columns([head, *rows])
+    return [click.style(first, bold=True), *rest]
+
+
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of text as lines, each column as wide as its widest entry."""
     clean = [[harmless(cell, keep="") for cell in row] for row in rows]
@@ -112,6 +120,22 @@ def local_time(timestamp: str) -> str:
     except (ValueError, OverflowError):
         # Not a timestamp, or of a year that the platform has no local time for.
         return harmless(timestamp, keep="")
+
+
+def time_in_words(timestamp: str, now: datetime | None = None) -> str:
+    """How long ago that was, or how soon it will be; beyond a month the time itself. For one entry of a table."""
+    try:
+        seconds = (datetime.fromisoformat(timestamp) - (now or datetime.now(UTC))).total_seconds()
+    except (ValueError, TypeError):
+        return local_time(timestamp)
+    if abs(seconds) > _LONGEST_IN_WORDS_SECONDS:
+        return local_time(timestamp)
+    for unit_seconds, name in _UNITS:
+        count = int(abs(seconds) // unit_seconds)
+        if count:
+            words = f"{count} {name}{'' if count == 1 else 's'}"
+            return f"in {words}" if seconds > 0 else f"{words} ago"
+    return "just now"
 
 
 def _has_colour() -> bool | None:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import ssl
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,10 +28,12 @@ from moltnet.pairing.accepting import send_acceptance
 from moltnet.pairing.code import BadCode, InvitationCode, parse_code
 from moltnet.pairing.invitations import invitations_path, keep_invitation, new_invitation
 from moltnet.pairing.limits import INVITATION_SECONDS, LONGEST_INVITATION_SECONDS
+from moltnet.pairing.remote import trusting
 from moltnet.protocol.ids import id_problem
 from moltnet.protocol.invitations import AcceptInvitationRequest, InvitationAccepted
 
 _TOKEN_BYTES: Final = 32
+_CA_HELP: Final = "A PEM file with the only authorities that may have signed the other network's certificate."
 _PRIVATE_HELP: Final = "Let the other network be in a private network or on this machine, and without https."
 
 
@@ -51,10 +54,17 @@ def pair() -> None:
     "--expires", default=f"{INVITATION_SECONDS // 3600}h", show_default=True, help="How long it is good: 2h, 3d."
 )
 @click.option("--allow-private", is_flag=True, help=_PRIVATE_HELP)
+@click.option("--ca-file", type=click.Path(path_type=Path), help=_CA_HELP)
 @click.option("--to", type=click.Path(path_type=Path), help="Write the code into this private file.")
 @operator_options
 def invite(
-    flags: OperatorFlags, url: str | None, rooms: str | None, expires: str, allow_private: bool, to: Path | None
+    flags: OperatorFlags,
+    url: str | None,
+    rooms: str | None,
+    expires: str,
+    allow_private: bool,
+    ca_file: Path | None,
+    to: Path | None,
 ) -> None:
     """Make a code by which another network can be paired with this one, once.
 
@@ -78,9 +88,10 @@ def invite(
         lifetime=_lifetime(expires),
         allow_private_address=allow_private,
         now=now,
+        ca_file=_written_path(ca_file),
     )
     # Whoever accepts must not be the first to find out that the file can't be changed.
-    own.edit(_example_changes(code), dry_run=True)
+    own.edit(_example_changes(code, invitation.ca_file), dry_run=True)
     keep_invitation(invitations_path(own.path), invitation, now)
     if to is None:
         print_lines([code.text()])
@@ -103,6 +114,7 @@ def invite(
 @click.option("--rooms", metavar="ID,ID", help="Share only these of the rooms that are offered. [default: all]")
 @click.option("--create-rooms", is_flag=True, help="Declare offered rooms that this network does not have.")
 @click.option("--allow-private", is_flag=True, help=_PRIVATE_HELP)
+@click.option("--ca-file", type=click.Path(path_type=Path), help=_CA_HELP)
 @click.option("--json", "as_json", is_flag=True, help="JSON, also on a terminal.")
 @operator_options
 def accept(
@@ -113,6 +125,7 @@ def accept(
     rooms: str | None,
     create_rooms: bool,
     allow_private: bool,
+    ca_file: Path | None,
     as_json: bool,
 ) -> None:
     """Accept the invitation of another network.
@@ -125,8 +138,11 @@ def accept(
     own = OwnNetwork.here(flags)
     address = own.address(url)
     _check_invitation(own, invitation, address, allow_private=allow_private)
+    tls = None if ca_file is None else _trust(ca_file)
     agreed, created = _agree(own, invitation, rooms, create_rooms=create_rooms)
-    token, reply_token, edit = _write_down(own, invitation, agreed, created, allow_private=allow_private)
+    token, reply_token, edit = _write_down(
+        own, invitation, agreed, created, allow_private=allow_private, ca_file=_written_path(ca_file)
+    )
     request = AcceptInvitationRequest(
         invitation_id=invitation.id,
         secret=invitation.secret,
@@ -137,7 +153,7 @@ def accept(
         reply_token=reply_token,
         rooms=agreed,
     )
-    accepted = _send(own, invitation, request, edit, allow_private=allow_private)
+    accepted = _send(own, invitation, request, edit, allow_private=allow_private, tls=tls)
     _show(accepted, created, as_json=as_json)
     _note_mode(own)
 
@@ -158,7 +174,7 @@ def _check_ids(rooms: tuple[str, ...]) -> None:
             raise CommandFailed(ExitCode.USAGE, f"--rooms: {room_id!r} {problem}")
 
 
-def _example_changes(code: InvitationCode) -> tuple[Append, Append]:
+def _example_changes(code: InvitationCode, ca_file: str) -> tuple[Append, Append]:
     """Entries as an acceptance would write them, of a network that nobody has."""
     return pairing_changes(
         credential=credential_id(code.id),
@@ -170,7 +186,13 @@ def _example_changes(code: InvitationCode) -> tuple[Append, Append]:
         presents=secrets.token_urlsafe(_TOKEN_BYTES),
         rooms=code.rooms,
         allow_private_address=False,
+        ca_file=ca_file,
     )
+
+
+def _written_path(ca_file: Path | None) -> str:
+    """As it is written into a config file, which may be in another directory than this one."""
+    return "" if ca_file is None else str(Path.cwd() / ca_file)
 
 
 def _read_code(code: str | None, source: Path | None) -> InvitationCode:
@@ -230,6 +252,7 @@ def _write_down(
     created: tuple[str, ...],
     *,
     allow_private: bool,
+    ca_file: str,
 ) -> tuple[str, str, Edit | None]:
     """Put the pairing into our file and let our server know the other's token, before the other hears of it.
 
@@ -249,6 +272,7 @@ def _write_down(
         presents=token,
         rooms=agreed,
         allow_private_address=allow_private,
+        ca_file=ca_file,
     )
     rooms = [Append(("rooms",), {"id": room_id}) for room_id in created]
     edit = own.edit([*rooms, *changes])
@@ -278,11 +302,12 @@ def _send(
     edit: Edit | None,
     *,
     allow_private: bool,
+    tls: ssl.SSLContext | None,
 ) -> InvitationAccepted:
     """Tell the inviting network; if it surely has not accepted, put our file back."""
 
     async def call() -> InvitationAccepted:
-        return await send_acceptance(code.base_url, request, allow_private=allow_private, environ=os.environ)
+        return await send_acceptance(code.base_url, request, allow_private=allow_private, environ=os.environ, tls=tls)
 
     try:
         return call_within(own.flags.timeout_seconds, code.base_url, call)
@@ -290,6 +315,13 @@ def _send(
         if edit is not None and _is_surely_refused(error) and undo(edit):
             own.reload()
         raise
+
+
+def _trust(ca_file: Path) -> ssl.SSLContext:
+    try:
+        return trusting(ca_file)
+    except OSError as error:
+        raise CommandFailed(ExitCode.USAGE, f"--ca-file {ca_file} can't be used: {error.strerror or error}") from error
 
 
 def _is_surely_refused(error: ClientError) -> bool:

@@ -5,7 +5,7 @@ import click
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
 from moltnet.cli.operator import OperatorFlags, operator_options
-from moltnet.cli.output import columns, is_for_people, print_json, print_lines, print_note
+from moltnet.cli.output import is_for_people, print_json, print_lines, print_note, table
 from moltnet.cli.own_network import OwnNetwork
 from moltnet.cli.relaying import dead_letters, queues
 from moltnet.client.api import MoltnetClient
@@ -47,7 +47,7 @@ def list_pairings(flags: OperatorFlags, as_json: bool) -> None:
             )
             for each in page.pairings
         ]
-        print_lines(columns([("PAIRING", "STATUS", "NETWORK", "ADDRESS", "WHY"), *rows]))
+        print_lines(table(("PAIRING", "STATUS", "NETWORK", "ADDRESS", "WHY"), rows))
 
 
 @pairing.command(epilog=examples("moltnet pairing test partner"))

@@ -7,7 +7,7 @@ import click
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
 from moltnet.cli.operator import OperatorFlags, operator_options
-from moltnet.cli.output import columns, is_for_people, print_json, print_lines, print_note
+from moltnet.cli.output import is_for_people, print_json, print_lines, print_note, table, time_in_words
 from moltnet.client.api import MoltnetClient
 from moltnet.protocol.limits import MAX_PAGE_ITEMS
 from moltnet.protocol.pages import PageRequest
@@ -33,12 +33,12 @@ def queues(flags: OperatorFlags, as_json: bool) -> None:
         (
             each.pairing_id if each.configured else f"{each.pairing_id} (not configured)",
             str(each.waiting),
-            each.oldest_waiting_at,
+            time_in_words(each.oldest_waiting_at),
             str(each.dead_letters),
         )
         for each in found.queues
     ]
-    print_lines(columns([("PAIRING", "WAITING", "SINCE", "DEAD LETTERS"), *rows]))
+    print_lines(table(("PAIRING", "WAITING", "SINCE", "DEAD LETTERS"), rows))
 
 
 @click.group("dead-letters")
@@ -67,10 +67,16 @@ def list_letters(flags: OperatorFlags, pairing_id: str, limit: int, after: str, 
         return
     if page.dead_letters:
         rows = [
-            (each.message_id, each.conversation, f"{each.status} {each.code}".strip(), each.failed_at, each.message)
+            (
+                each.message_id,
+                each.conversation,
+                f"{each.status} {each.code}".strip(),
+                time_in_words(each.failed_at),
+                each.message,
+            )
             for each in page.dead_letters
         ]
-        print_lines(columns([("MESSAGE", "CONVERSATION", "ANSWER", "AT", "SAID"), *rows]))
+        print_lines(table(("MESSAGE", "CONVERSATION", "ANSWER", "AT", "SAID"), rows))
     if page.page.has_more:
         print_note(f"there are more: --after {page.page.next_after}")
 

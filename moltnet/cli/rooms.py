@@ -5,7 +5,7 @@ import click
 
 from moltnet.cli.caller import CallerFlags, caller_options
 from moltnet.cli.examples import examples
-from moltnet.cli.output import columns, is_for_people, print_json, print_lines, print_note
+from moltnet.cli.output import is_for_people, print_json, print_lines, print_note, table
 from moltnet.client.listing import all_rooms
 from moltnet.protocol.codec import wire
 from moltnet.protocol.identity import parse_address
@@ -50,7 +50,7 @@ def rooms(flags: CallerFlags, as_json: bool) -> None:
         for room in found
     ]
     if rows:
-        print_lines(columns([("ROOM", "NAME", "VISIBILITY", "MEMBERS", "YOU", "MAY", "WORKSPACE"), *rows]))
+        print_lines(table(("ROOM", "NAME", "VISIBILITY", "MEMBERS", "YOU", "MAY", "WORKSPACE"), rows))
     else:
         print_note("you may see no room; ask the operator to make you a member of one")
 

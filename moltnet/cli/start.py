@@ -21,8 +21,17 @@ from moltnet.config.problems import ConfigError
 from moltnet.config.server import load_server_config
 from moltnet.config.settings import AuthMode, MoltnetConfig, StorageKind
 from moltnet.log import configure, get_logger, leaves_of
-from moltnet.serving import CannotListen, allow_many_connections, open_sockets, reload_on_hangup, serve, stop_on_signals
+from moltnet.serving import (
+    CannotListen,
+    allow_many_connections,
+    open_sockets,
+    reload_on_hangup,
+    serve,
+    stop_on_signals,
+    tell_service_manager,
+)
 from moltnet.storage.store import StorageError
+from moltnet.systemd import ServiceManager
 
 log = get_logger("server")
 
@@ -83,8 +92,10 @@ async def _serve(config: MoltnetConfig, sockets: Sequence[socket.socket]) -> Non
             await serve(app, sockets, stop=stop, task_status=task_status)
             nursery.cancel_scope.cancel(reason="the server has stopped")
 
-        await nursery.start(reload_on_hangup, app, stop)
+        manager = ServiceManager.of_environment(os.environ)
+        await nursery.start(reload_on_hangup, app, stop, manager)
         urls: list[str] = await nursery.start(serve_until_stopped)
+        nursery.start_soon(tell_service_manager, app, manager, stop)
         log.info("serving", network_id=config.network.id, urls=urls, **_storage(config))
         try:
             click.echo(welcome(config, urls))

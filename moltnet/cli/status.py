@@ -10,7 +10,7 @@ from moltnet.cli.caller import Caller, CallerFlags, caller_options
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
 from moltnet.cli.failures import explain
-from moltnet.cli.output import columns, is_for_people, print_json, print_lines
+from moltnet.cli.output import is_for_people, print_json, print_lines, table
 from moltnet.client.api import MoltnetClient
 from moltnet.client.errors import ClientError, ServerAnswered
 from moltnet.config.client import ClientAttachment, matching_attachments
@@ -52,7 +52,7 @@ def status(flags: CallerFlags, as_json: bool) -> int:
     found = Status(tuple(trio.run(_ask_all, flags, chosen)))
     if is_for_people(as_json):
         rows = [(each.member_id, each.network_id, each.base_url, _state(each)) for each in found.attachments]
-        print_lines(columns([("AGENT", "NETWORK", "SERVER", "STATE"), *rows]))
+        print_lines(table(("AGENT", "NETWORK", "SERVER", "STATE"), rows))
     else:
         print_json(found)
     return next((each.exit_code for each in found.attachments if each.exit_code is not ExitCode.OK), ExitCode.OK)

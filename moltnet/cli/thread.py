@@ -5,7 +5,7 @@ import click
 
 from moltnet.cli.caller import CallerFlags, caller_options
 from moltnet.cli.examples import examples
-from moltnet.cli.output import columns, is_for_people, local_time, print_json, print_lines, print_note
+from moltnet.cli.output import is_for_people, print_json, print_lines, print_note, table, time_in_words
 from moltnet.client.api import MoltnetClient
 from moltnet.client.listing import all_threads
 from moltnet.protocol.codec import wire
@@ -48,12 +48,12 @@ def thread(flags: CallerFlags, room: str, as_json: bool) -> None:
         (
             f"thread:{room_id}/{each.id}",
             str(each.message_count),
-            local_time(each.last_message_at),
+            time_in_words(each.last_message_at),
             each.parent_message_id,
         )
         for each in found
     ]
     if rows:
-        print_lines(columns([("THREAD", "MESSAGES", "LAST", "ABOUT"), *rows]))
+        print_lines(table(("THREAD", "MESSAGES", "LAST", "ABOUT"), rows))
     else:
         print_note(f"no threads; begin one with: moltnet send --target thread:{room_id}/ID --text WORDS")

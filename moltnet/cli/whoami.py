@@ -5,7 +5,7 @@ import click
 
 from moltnet.cli.caller import CallerFlags, caller_options
 from moltnet.cli.examples import examples
-from moltnet.cli.output import columns, is_for_people, local_time, print_json, print_lines
+from moltnet.cli.output import columns, is_for_people, local_time, print_json, print_lines, time_in_words
 from moltnet.client.api import MoltnetClient
 from moltnet.client.errors import ServerAnswered
 from moltnet.protocol.ids import NetworkId
@@ -61,5 +61,5 @@ def credential_rows(who: WhoAmI) -> list[tuple[str, str]]:
     if who.agents:
         rows.append(("As", ", ".join(who.agents)))
     if who.expires_at:
-        rows.append(("Until", local_time(who.expires_at)))
+        rows.append(("Until", f"{local_time(who.expires_at)} ({time_in_words(who.expires_at)})"))
     return rows

@@ -40,9 +40,11 @@ def _lines() -> Iterator[str]:
             (
                 "moltnet send --target room:general --text 'Done. @beta, please review.'",
                 "moltnet send --target thread:general/review-7 --reply-to msg_1 --text 'Two remarks.'",
-                "moltnet send --target dm:alpha-beta --to beta --text 'Hello'",
+                "moltnet dm beta --text 'Hello'",
             ),
         ),
+        ("Find messages by their words", ("moltnet search green build",)),
+        ("Find out why a command does not work", ("moltnet doctor",)),
         ("Get the skill of your network instead of this one", ("moltnet skill update",)),
     ):
         yield f"{purpose}:"

@@ -18,6 +18,7 @@ TEXT: Final = "<what you want to say>"
 OTHER_AGENT: Final = "<other-agent-id>"
 DIRECT_ID: Final = "<dm-id>"
 ROOM_ID: Final = "<room-id>"
+WORDS: Final = "<words>"
 TOKEN_VARIABLE: Final = "MOLTNET_TOKEN"
 RUNTIMES: Final = ("codex", "claude-code", "openclaw", "picoclaw", "tinyclaw", "pi", "command")
 READ_LIMIT: Final = "20"
@@ -75,6 +76,7 @@ def commands_of(profile: Profile) -> Iterator[SkillCommand]:
         room = profile.joined[0].id
         yield _talk("read_room", "read the newest messages of a room", profile, "read", f"room:{room}")
         yield _talk("list_participants", "see who is in a room", profile, "participants", f"room:{room}")
+        yield _talk("search", "find messages by their words", profile, "search", more=(WORDS,))
     if writable := [room for room in profile.joined if room.writable]:
         target = writable[0].id
         yield _say("send_to_room", "say something in a room", profile, f"room:{target}")
@@ -82,8 +84,10 @@ def commands_of(profile: Profile) -> Iterator[SkillCommand]:
     if profile.reads_direct:
         yield _talk("read_direct", "read a direct conversation", profile, "read", f"dm:{DIRECT_ID}")
     if profile.sends_direct or (profile.may_register and profile.direct_messages):
-        yield _say("send_direct", "write to one agent", profile, f"dm:{DIRECT_ID}", "--to", OTHER_AGENT)
+        argv = ("moltnet", "dm", OTHER_AGENT, "--text", TEXT, "--network", profile.network_id)
+        yield SkillCommand("send_direct", "write to one agent", argv)
     yield SkillCommand("update_skill", "compare the installed skill with this one", ("moltnet", "skill", "update"))
+    yield _talk("find_problem", "find out why a command does not work", profile, "doctor")
     if profile.is_admin:
         address = ("--base-url", profile.base_url)
         token = () if profile.mode is AuthMode.NONE else ("--token-env", "MOLTNET_ADMIN_TOKEN")
@@ -120,8 +124,10 @@ def _why_silent(profile: Profile) -> str:
     return "your access is for reading; writing needs a token of an agent, which the operator gives"
 
 
-def _talk(id: str, purpose: str, profile: Profile, command: str, target: str = "") -> SkillCommand:
-    argv = ["moltnet", command]
+def _talk(
+    id: str, purpose: str, profile: Profile, command: str, target: str = "", more: tuple[str, ...] = ()
+) -> SkillCommand:
+    argv = ["moltnet", command, *more]
     if target:
         argv += ["--target", target]
     if command == "read":
@@ -129,6 +135,6 @@ def _talk(id: str, purpose: str, profile: Profile, command: str, target: str = "
     return SkillCommand(id, purpose, (*argv, "--network", profile.network_id))
 
 
-def _say(id: str, purpose: str, profile: Profile, target: str, *more: str) -> SkillCommand:
-    argv = ("moltnet", "send", "--target", target, *more, "--text", TEXT, "--network", profile.network_id)
+def _say(id: str, purpose: str, profile: Profile, target: str) -> SkillCommand:
+    argv = ("moltnet", "send", "--target", target, "--text", TEXT, "--network", profile.network_id)
     return SkillCommand(id, purpose, argv)

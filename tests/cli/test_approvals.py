@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import attrs
 import pytest
 
+from moltnet.cli.target import parse_target
 from moltnet.config.settings import AuthMode
 from moltnet.core.approvals import request_approval
 from moltnet.protocol.approvals import RequestApprovalRequest, approval_id_of
@@ -75,6 +76,20 @@ async def test_people_see_tables(run: Run, workspace: Workspace, server: TestSer
     assert (lines["state"], lines["by"], lines["where"]) == ("denied", "token:ops", "room:general")
     assert "\x1b" not in shown
     assert (await approvals(run, server, "list", "--state", "expired", terminal=True)).stdout == ""
+
+
+@pytest.mark.parametrize("where", ["room:general", "thread:general/t1"])
+async def test_where_a_message_waits_is_told_as_send_takes_it(
+    run: Run, workspace: Workspace, server: TestServer, where: str
+) -> None:
+    message = attrs.evolve(
+        room_message("@alpha third", room="general", sender="beta"), id="m3", target=parse_target(where)
+    )
+    await post(server.app, message, static("admin write", token_id="ops"))
+    asked = RequestApprovalRequest(event_id_of_message("m3"), "mention")
+    await request_approval(server.app.context, "alpha", asked, AGENTS)
+    listed = (await approvals(run, server, "list", terminal=True)).stdout.splitlines()
+    assert listed[-1].split()[3] == where
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ STORY: Final[Sequence[tuple[str, Sequence[Step]]]] = (
     ("restore", (Step("restore missing.backup"),)),
     ("export", (Step("export"),)),
     ("import", (Step("import missing.jsonl"),)),
+    ("service", (Step("service status both"), Step("service install server --name '?'"))),
     ("demo", (Step("demo --rounds none"),)),
     ("node", (Step("node start missing"), Step("node status missing"))),
     ("bridge", (Step("bridge run missing.json"),)),
@@ -126,6 +127,7 @@ _VOLATILE: Final[Sequence[tuple[str, str]]] = (
     (r"http://127\.0\.0\.1:(?!9\b|8787)\d+", "<url>"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "<time>"),
+    (r"(just now|\d+ minutes? ago) *", "<ago> "),
     (r"\b(evt|msg|actor|req)_[0-9a-f][0-9a-f-]{10,}", r"<\1>"),
     (re.escape(__version__), "<version>"),
 )

@@ -1,9 +1,10 @@
 import re
+from datetime import UTC, datetime
 
 import click
 import pytest
 
-from moltnet.cli.output import MAX_SHOWN_CHARACTERS, columns, harmless, message_lines
+from moltnet.cli.output import MAX_SHOWN_CHARACTERS, columns, harmless, local_time, message_lines, table, time_in_words
 from moltnet.protocol.ids import MessageId, NetworkId, RoomId
 from moltnet.protocol.messages import Actor, Message, MessageOrigin, Part, Target
 from moltnet.protocol.times import Timestamp
@@ -79,6 +80,34 @@ def test_any_timestamp_is_shown(at: str) -> None:
     [line] = shown(message(Part(kind="text", text="x"), at=at))
     assert line.endswith("Alpha: x")
     assert line.isprintable()
+
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ("2026-11-20T11:59:30Z", "just now"),
+        ("2026-11-20T11:58:59Z", "1 minute ago"),
+        ("2026-11-20T09:00:00Z", "3 hours ago"),
+        ("2026-11-18T11:00:00Z", "2 days ago"),
+        ("2026-11-20T12:45:00Z", "in 45 minutes"),
+        ("2026-11-27T12:00:00Z", "in 7 days"),
+        ("soon", "soon"),
+    ],
+)
+def test_a_time_of_a_table_is_told_in_words(at: str, words: str) -> None:
+    assert time_in_words(at, NOON) == words
+
+
+def test_what_is_far_away_is_told_as_a_time() -> None:
+    assert time_in_words("2020-01-15T12:00:00Z", NOON) == local_time("2020-01-15T12:00:00Z")
+
+
+def test_a_table_has_a_heading_that_stands_out() -> None:
+    lines = table(("ROOM", "NAME"), [("general", "General")])
+    assert lines == [click.style("ROOM     NAME", bold=True), "general  General"]
 
 
 def test_columns_are_as_wide_as_their_entries() -> None:

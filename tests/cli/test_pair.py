@@ -12,6 +12,7 @@ from moltnet.cli.main import main
 from moltnet.pairing.code import InvitationCode, parse_code
 from moltnet.pairing.invitations import find_invitation, invitations_path
 from moltnet.protocol.times import format_timestamp
+from tests.fakes.certificates import make_certificate
 from tests.fakes.network import secret_of
 
 FILE = f"""\
@@ -119,6 +120,28 @@ def test_where_nobody_answers_the_file_is_put_back(
     assert accept(here, "--allow-private", monkeypatch=monkeypatch) == ExitCode.NETWORK
     assert path.read_text() == FILE
     assert "does not run" in capsys.readouterr().err
+
+
+def test_authorities_are_kept_with_the_invitation_wherever_the_file_is(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ca_file = make_certificate(path.parent).ca_file
+    invite = ["pair", "invite", "--url", "https://lab.test", "--ca-file"]
+    assert main([*invite, ca_file.name]) == ExitCode.OK
+    kept = find_invitation(invitations_path(path), parse_code(capsys.readouterr().out).id)
+    assert kept is not None
+    assert kept.ca_file == str(ca_file)
+    assert main([*invite, "gone.pem"]) != ExitCode.OK
+    assert "ca_file: cannot be read" in capsys.readouterr().err
+
+
+def test_authorities_that_are_none_end_an_acceptance_before_anything_is_written(
+    path: Path, code: InvitationCode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("gone.pem", "Moltnet"):
+        assert accept(code, "--ca-file", name, monkeypatch=monkeypatch) == ExitCode.USAGE
+        assert f"--ca-file {name} can't be used" in capsys.readouterr().err
+    assert path.read_text() == FILE
 
 
 def test_a_pairing_is_switched_off_and_on_in_the_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
