@@ -67,7 +67,13 @@ class Journal:
         Waits while the queue is full. Cancelled while waiting for its turn to enter the queue, nothing happened;
         cancelled later, the command is committed all the same. Raises ``StorageError``, ``JournalClosed``.
         """
-        request = _Request(cast(AnyCommand, command))
+        return cast(Out, await self._finished(_Request(cast(AnyCommand, command))))
+
+    async def catch_up(self) -> None:
+        """Publish what other servers have committed by now. Waits and raises as ``commit`` does."""
+        await self._finished(_Request(None))
+
+    async def _finished(self, request: _Request) -> Any:
         if request.size_bytes and self._waiting_bytes + request.size_bytes > limits.MAX_QUEUED_BYTES:
             raise StorageError("too many messages wait for the storage")
         self._waiting_bytes += request.size_bytes
@@ -86,7 +92,7 @@ class Journal:
             raise
         await request.finished.wait()
         assert request.result is not None  # set before ``finished``
-        return cast(Out, request.result.unwrap())
+        return request.result.unwrap()
 
 
 @asynccontextmanager

@@ -76,6 +76,19 @@ class Authenticator:
                 return agent_claims(key, agents)
         raise InvalidCredential("the token is not valid on this network")
 
+    def may_be_new(self, authorization: str | None, session: str) -> bool:
+        """Whether a credential is presented that we don't know and that is none of the file's: its header, or the
+        digest of a session's id, which counts where there is no header."""
+        if self.policy.mode is AuthMode.NONE:
+            return False
+        try:
+            token = bearer_token(authorization)
+        except InvalidCredential:
+            return False
+        if token is None:
+            return bool(session) and self.find_session(session) is None
+        return is_agent_token(token) and self.tokens.find(token) is None and not self.agents_of(agent_key(token))
+
     def renewed(self, claims: Claims) -> Claims:
         """What the credential behind ``claims`` allows now, for whoever goes on using it without presenting it again.
 

@@ -114,13 +114,13 @@ async def decide_approval(
 async def show_approval(context: NetworkContext, approval_id: str, claims: Claims) -> Approval:
     """One approval. One of an agent that is not the caller's is not found. Raises ``Refused``, ``StorageError``."""
     _check_may_read(context, claims)
-    found = await context.store.approval(ApprovalId(approval_id))
-    if found is None or not _may_see(context, claims, found.approval):
-        raise _unknown(approval_id)
-    if _is_over(context, found.approval):
+    while True:
+        found = await context.store.approval(ApprovalId(approval_id))
+        if found is None or not _may_see(context, claims, found.approval):
+            raise _unknown(approval_id)
+        if not _is_over(context, found.approval):
+            return found.approval
         await _let_expire(context)
-        found = await context.store.approval(found.id) or found
-    return found.approval
 
 
 async def list_approvals(

@@ -39,6 +39,10 @@ class Unreachable(Refused):
     """Another network, which the answer depends on, can't be asked."""
 
 
+class Unavailable(Refused):
+    """Nobody can tell at this moment whether the caller may; another try is answered."""
+
+
 class TooLarge(Refused):
     pass
 

@@ -64,13 +64,24 @@ async def send_message(context: NetworkContext, request: SendMessageRequest, cla
     problems = send_problems(request)
     if problems:
         raise Invalid.from_problems(problems)
-    sender = prove_sender(request.sender, request.origin, claims, context.policy, context.directory)
-    if request.target.kind != TargetKind.DM:
-        _check_room(context, request.target, sender, claims)
+    try:
+        sender = _admitted(context, request, claims)
+    except (NotFound, Forbidden):
+        # Room, membership or agent may be the work of a moment ago, at another server.
+        await context.catch_up()
+        sender = _admitted(context, request, claims)
     command = _command(context, request, sender)
     if sender.address.network_id != context.id:
         await _bind_pair_token(context, sender.address.network_id, claims)
     return _answer(request, await context.journal.commit(command))
+
+
+def _admitted(context: NetworkContext, request: SendMessageRequest, claims: Claims) -> Sender:
+    """Who sends, if it may."""
+    sender = prove_sender(request.sender, request.origin, claims, context.policy, context.directory)
+    if request.target.kind != TargetKind.DM:
+        _check_room(context, request.target, sender, claims)
+    return sender
 
 
 async def _bind_pair_token(context: NetworkContext, origin: NetworkId, claims: Claims) -> None:

@@ -87,6 +87,15 @@ class NetworkContext:
     def pairings(self) -> tuple[Pairing, ...]:
         return self.pairings_now()
 
+    async def catch_up(self) -> None:
+        """Know all that other servers have committed by now: what is unknown here may be known there already.
+
+        Costs a look at the database, so nobody gets one without being counted. Raises ``StorageError``,
+        ``JournalClosed``.
+        """
+        if self.store.seating is not None:  # else there are no others
+            await self.journal.catch_up()
+
     def now(self) -> Timestamp:
         return format_timestamp(self.clock())
 

@@ -81,7 +81,7 @@ def make_api(app: App) -> QuartTrio:
         check_accept()
         require_host(app, exchange.client)
         if request.path != ALIVE_PATH:
-            gate.admit()
+            await gate.admit()
         if app.config.auth.mode is AuthMode.NONE and request.method not in READING:
             # Nobody is asked for a token, so any web page that this machine's browser shows could write (design §3.8).
             require_origin(app, request.headers.get("Origin"), exchange.client)

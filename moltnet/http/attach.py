@@ -75,7 +75,9 @@ async def serve_attach(app: App, exchange: Exchange, scope: Message, receive: Re
     await receive()  # websocket.connect
     try:
         require_host(app, exchange.client)
-        claims = _attach_claims(app, exchange, headers.get("authorization"))
+        authorization = headers.get("authorization")
+        await Gate(app).look_for(exchange.client.source, authorization=authorization)
+        claims = _attach_claims(app, exchange, authorization)
         require_origin(app, headers.get("origin"), exchange.client)
         exchange.held.enter_context(app.admission.attachment(claims, exchange.client.source))
         pending = exchange.held.enter_context(ExitStack())

@@ -14,10 +14,12 @@ from moltnet.auth.sessions import cookie_name, session_digest
 from moltnet.auth.tokens import InvalidCredential
 from moltnet.config.settings import AuthMode, Scope
 from moltnet.core.access import Viewer, require, viewer_of
-from moltnet.core.errors import Forbidden, Unauthenticated
+from moltnet.core.errors import Forbidden, Unauthenticated, Unavailable
 from moltnet.http.client_address import NOBODY, ClientAddress
 from moltnet.http.exchange import exchange_of
+from moltnet.journal import JournalClosed
 from moltnet.protocol.errors import ErrorCode
+from moltnet.storage.store import StorageError
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -27,6 +29,18 @@ class Gate:
     """Asked by every route that is not open to all."""
 
     app: App
+
+    async def look_for(self, source: str, *, authorization: str | None, session_id: str = "") -> None:
+        """Before a credential is looked at: if it is not known here, another server may have given it just now.
+
+        Raises ``RateLimited`` for who has shown too many that are no good, ``Unavailable`` if nobody can say.
+        """
+        if self.app.authenticator.may_be_new(authorization, session_digest(session_id) if session_id else ""):
+            self.app.admission.check_guesses(source)
+            try:
+                await self.app.context.catch_up()
+            except (StorageError, JournalClosed):
+                raise _nobody_can_say() from None
 
     def claims(self) -> Claims:
         """Who calls. Raises ``Unauthenticated`` for a credential that is no good; none at all is anonymous."""
@@ -39,16 +53,26 @@ class Gate:
     def _claims(self) -> Claims:
         header = request.headers.get("Authorization", "")
         if header.strip() or self.app.config.auth.mode is AuthMode.NONE or not (session_id := self.session_id):
-            return self.claims_of(header)
+            try:
+                return self.claims_of(header)
+            except Unauthenticated:
+                self._check_that_others_were_asked()
+                raise
         try:
             claims = self.app.authenticator.in_session(session_digest(session_id))
         except InvalidCredential:
+            self._check_that_others_were_asked()
             # The browser sends it along with everything: what is public stays so after the session's end.
             g.session_is_over = True
             return self.claims_of(None)
         if request.method not in READING:
             self.require_own_page()
         return claims
+
+    def _check_that_others_were_asked(self) -> None:
+        """A credential is not called bad while nobody can say. Raises ``Unavailable``."""
+        if g.get("was_alone", False):
+            raise _nobody_can_say()
 
     @property
     def session_id(self) -> str:
@@ -76,9 +100,11 @@ class Gate:
                 ErrorCode.INVALID_TOKEN, "the token was changed while the request was under way; send it again"
             )
 
-    def presented(self, token: str) -> Claims:
-        """Who holds a token that came in a body. Raises ``Unauthenticated``, ``RateLimited``."""
-        return self.admitted(self.client.source, lambda: self.claims_of(f"Bearer {token}"), presents=True)
+    async def presented(self, token: str) -> Claims:
+        """Who holds a token that came in a body. Raises ``Unauthenticated``, and as ``look_for`` does."""
+        authorization = f"Bearer {token}"
+        await self.look_for(self.client.source, authorization=authorization)
+        return self.admitted(self.client.source, lambda: self.claims_of(authorization), presents=True)
 
     def require_own_page(self, *, if_any: bool = False) -> None:
         """Refuse a change that the page of somebody else made in our user's name; ``if_any``: or no page at all.
@@ -98,12 +124,18 @@ class Gate:
         """Where the request comes from, and by which address of ours."""
         return exchange_of(request.scope).client
 
-    def admit(self) -> None:
+    async def admit(self) -> None:
         """Count the request, before any route looks at it. Raises ``RateLimited``."""
+        source = self.client.source
+        try:
+            authorization = request.headers.get("Authorization")
+            await self.look_for(source, authorization=authorization, session_id=self.session_id)
+        except Unavailable:
+            g.was_alone = True
         presents = "Authorization" in request.headers or "Cookie" in request.headers
         # A route that asks for a credential will say itself what is wrong with it; others do not care.
-        with suppress(Unauthenticated):
-            self.admitted(self.client.source, self.claims, presents=presents)
+        with suppress(Unauthenticated, Unavailable):
+            self.admitted(source, self.claims, presents=presents)
 
     def admitted(self, source: str, identify: Callable[[], Claims], *, presents: bool) -> Claims:
         """Who calls, after the call was counted; ``presents`` says that a credential comes with it.
@@ -117,6 +149,9 @@ class Gate:
             claims = identify()
         except Unauthenticated:
             admission.note_failed_authentication(source)
+            admission.admit_request(ANONYMOUS, source)
+            raise
+        except Unavailable:
             admission.admit_request(ANONYMOUS, source)
             raise
         admission.admit_request(claims, source)
@@ -157,6 +192,12 @@ class Gate:
         if not self.app.context.policy.anonymous_reads:
             require(claims, Scope.OBSERVE, Scope.ADMIN, Scope.PAIR, Scope.ATTACH)
         return claims
+
+
+def _nobody_can_say() -> Unavailable:
+    return Unavailable(
+        ErrorCode.STORAGE_UNAVAILABLE, "whether the credential is good can't be told at this moment; try again"
+    )
 
 
 def require_origin(app: App, origin: str | None, client: ClientAddress = NOBODY) -> None:

@@ -24,6 +24,7 @@ CONTENT_TYPES: Final[Mapping[str, str]] = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
 }
 
 # Names and messages come from others. Should one ever be taken for markup, the browser still runs nothing, loads
@@ -63,10 +64,12 @@ class Asset:
 
 
 def load_assets(directory: Path = DIRECTORY) -> Mapping[str, Asset]:
-    """The console's files by name. Blocks on the file system; they are a few, and read once."""
+    """The console's files by their path below ``/console/``. Blocks on the file system; they are read once."""
     return {
-        path.name: Asset(body, CONTENT_TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:32])
-        for path in directory.iterdir()
+        path.relative_to(directory).as_posix(): Asset(
+            body, CONTENT_TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:32]
+        )
+        for path in sorted(directory.rglob("*"))
         if path.suffix in CONTENT_TYPES
         for body in (path.read_bytes(),)
     }

@@ -13,6 +13,7 @@ from moltnet.core.errors import (
     Refused,
     TooLarge,
     Unauthenticated,
+    Unavailable,
     Unreachable,
 )
 from moltnet.protocol.codec import Problem, encode
@@ -27,6 +28,7 @@ STATUS: Final[dict[type[Refused], int]] = {
     TooLarge: 413,
     RateLimited: 429,
     Unreachable: 502,
+    Unavailable: 503,
 }
 
 
@@ -35,6 +37,8 @@ def refusal_headers(error: Refused) -> Mapping[str, str]:
     match error:
         case Unauthenticated():
             return {"WWW-Authenticate": "Bearer"}
+        case Unavailable():
+            return {"Retry-After": "1"}
         case RateLimited(retry_after_seconds=seconds):
             # Whole seconds, and never "at once".
             return {"Retry-After": str(max(1, math.ceil(seconds)))}

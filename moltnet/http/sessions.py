@@ -37,7 +37,7 @@ def sessions_routes(app: App) -> Blueprint:
     @routes.post("/v1/session")
     async def sign_in() -> Response:
         gate.require_own_page(if_any=True)
-        claims = gate.presented((await read_body(SignInRequest)).token)
+        claims = await gate.presented((await read_body(SignInRequest)).token)
         session_id = await sessions.sign_in(context, claims, LIFETIME)
         answer = json_answer(sessions.who_am_i(context, app.authenticator.in_session(session_digest(session_id))))
         plant(answer, gate, session_id)
@@ -77,7 +77,7 @@ async def sign_in_by_link(app: App, page: str) -> Response | None:
         problem = _distrusted(gate)
         if not problem:
             try:
-                session_id = await sessions.sign_in(app.context, gate.presented(token), LIFETIME)
+                session_id = await sessions.sign_in(app.context, await gate.presented(token), LIFETIME)
             except Unauthenticated:
                 problem = "failed"
         if problem:

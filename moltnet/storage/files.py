@@ -46,9 +46,9 @@ def server_lock(path: Path, kind: str) -> Iterator[None]:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield
-        # A process that is just being started has our descriptors for a moment, and closing ours would not end it.
-        fcntl.flock(lock, fcntl.LOCK_UN)
     finally:
+        # What is just being started has our descriptors for a moment; closing ours alone would leave it locked.
+        fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)
 
 

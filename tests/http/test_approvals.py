@@ -157,6 +157,17 @@ async def test_what_nobody_decides_expires_whoever_looks_first(hands: Hands) -> 
     assert (await event_types(hands.server.app)).count("approval.decided") == 4
 
 
+async def test_what_has_expired_is_not_shown_as_waiting_however_much_has_expired_with_it(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moltnet.core.approvals.MAX_PRUNED_ROWS", 1)
+    for number in range(3):
+        await hands.ask(f"m{number}", expires_in_seconds=1 + number)
+    hands.clock.now += timedelta(seconds=10)
+    last = approval_id_of("alpha", event_id_of_message("m2"))
+    assert (await hands.client("ops").get(f"/v1/approvals/{last}")).json()["state"] == "expired"
+
+
 async def test_lists_show_what_is_wanted_page_by_page(hands: Hands) -> None:
     for name in ("m0", "m1", "m2"):
         await hands.ask(name)

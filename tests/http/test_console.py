@@ -1,5 +1,7 @@
 """The console's files as the server sends them, and what can be known of the page without a browser."""
 
+import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from html.parser import HTMLParser
@@ -12,14 +14,23 @@ from moltnet.protocol.events import EventType
 from tests.fakes.http_client import HttpAnswer, HttpClient, http_client
 from tests.fakes.network import network_config, open_test_server, room
 
-FILES = sorted(path.name for path in DIRECTORY.iterdir())
-SCRIPTS = [name for name in FILES if name.endswith(".js")]
+FILES = sorted(path.relative_to(DIRECTORY).as_posix() for path in DIRECTORY.rglob("*") if path.is_file())
+# Those that we wrote. The libraries beside them are as their packages have them (`scripts/vendor-console`).
+SCRIPTS = [name for name in FILES if name.endswith(".js") and not name.startswith("vendor/")]
+VENDORED = DIRECTORY / "vendor"
 INDEX = (DIRECTORY / "index.html").read_text()
+# `scripts/vendor-console` makes these files again.
+VENDORED_DIGESTS = {
+    "hooks.js": "5c65ab263688d0805862fd0807c779af02c2799c44fda0873dfcb870d0da70a0",
+    "htm.js": "ab33dd3f38059b9be4d5f5350128eefb2356639c4e0bbe9d9e8b3ba75847e9e4",
+    "preact.js": "225d7a773766e6fb2cfcc45274fe41d2059f5782f3f2c4569aa5132a2d3a2902",
+}
 HOSTILE = "%3Cscript%3Ealert(1)%3C%2Fscript%3E"
 
 # Every way to turn text into markup or into a program, but those that the policy of the page stops by itself.
 SINKS = (
     "innerHTML",
+    "InnerHTML",
     "outerHTML",
     "insertAdjacentHTML",
     "setHTML",
@@ -176,10 +187,11 @@ def imports_of(script: str) -> Iterator[str]:
 
 
 def test_the_page_refers_to_files_that_exist_and_to_nothing_else() -> None:
-    local = {reference.removeprefix("/console/") for reference in PAGE.references if not reference.startswith("#")}
-    assert all(reference.startswith(("/console/", "#")) for reference in PAGE.references)
-    assert local - {""} == set(FILES) - {"index.html"}
-    assert {reference[1:] for reference in PAGE.references if reference.startswith("#")} <= set(PAGE.ids)
+    """All of its scripts are named, so that a browser asks for all of them at once."""
+    documents = ["/install.md", "/llms.txt"]
+    assert all(reference.startswith("/console/") for reference in PAGE.references if reference not in documents)
+    local = [reference.removeprefix("/console/") for reference in PAGE.references if reference not in documents]
+    assert sorted(local) == [name for name in FILES if not name.endswith((".html", ".txt"))]
 
 
 def test_all_files_of_the_directory_are_served() -> None:
@@ -198,9 +210,10 @@ def test_the_ids_of_the_page_are_unique() -> None:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_imports_its_neighbours_only(name: str) -> None:
     script = (DIRECTORY / name).read_text()
-    imported = list(imports_of(script))
-    assert len(imported) == script.count("\nimport ")
-    assert {f"./{neighbour}" for neighbour in SCRIPTS} >= set(imported)
+    imported = [*imports_of(script), *re.findall(r'^export \{.*\} from "([^"]+)";$', script, re.MULTILINE)]
+    assert len(imported) == len(re.findall(r"^(?:import\b|export \{.* from\b)", script, re.MULTILINE))
+    assert all(neighbour.startswith(("./", "../")) for neighbour in imported)
+    assert all((DIRECTORY / name).parent.joinpath(neighbour).resolve().is_file() for neighbour in imported)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -209,21 +222,46 @@ def test_a_script_has_no_way_to_make_markup_of_text(name: str) -> None:
     assert [sink for sink in SINKS if sink in script] == []
 
 
+# An import may lead to the same floor or one below: what knows the page knows the state, and not the other way round.
+FLOORS = ["vendor", "lib", "state", "parts", "views", ""]
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_uses_ids_that_the_page_has(name: str) -> None:
-    used = set(re.findall(r'byId\("([^"]+)"\)', (DIRECTORY / name).read_text()))
-    assert used <= set(PAGE.ids)
+def test_a_script_imports_nothing_from_above(name: str) -> None:
+    script = DIRECTORY / name
+    below = FLOORS.index(name.rpartition("/")[0])
+    for neighbour in imports_of(script.read_text()):
+        directory = script.parent.joinpath(neighbour).resolve().parent.relative_to(DIRECTORY.resolve()).as_posix()
+        assert FLOORS.index("" if directory == "." else directory) <= below, neighbour
+
+
+def test_the_libraries_name_their_licences_and_come_from_locked_packages() -> None:
+    lock = json.loads((DIRECTORY.parent.parent / "scripts/console-vendor/package-lock.json").read_text())
+    for package in ("preact", "htm"):
+        locked = lock["packages"][f"node_modules/{package}"]
+        assert locked["integrity"].startswith("sha512-")
+        assert locked["license"] in ("MIT", "Apache-2.0")
+        assert (VENDORED / f"{package}.LICENSE.txt").read_text().strip()
+
+
+@pytest.mark.parametrize(("name", "digest"), sorted(VENDORED_DIGESTS.items()))
+def test_a_library_is_as_its_package_has_it(name: str, digest: str) -> None:
+    assert hashlib.sha256((VENDORED / name).read_bytes()).hexdigest() == digest
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
     for name in FILES:
         text = (DIRECTORY / name).read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")
-        assert re.findall(r"https?://\w[^\s\"')]*|url\(|@import", text) == []
+        if name.startswith("vendor/"):
+            # Names of XML's namespaces, which nobody fetches, and of the licence.
+            assert re.findall(r"url\(|@import|fetch\(|import\(|XMLHttpRequest|WebSocket", text) == [], name
+        else:
+            assert re.findall(r"https?://\w[^\s\"')]*|url\(|@import", text) == [], name
 
 
 def test_the_events_that_the_page_listens_for_exist() -> None:
-    listed = re.search(r"const EVENT_TYPES = \[(.*?)\];", (DIRECTORY / "api.js").read_text(), re.DOTALL)
+    listed = re.search(r"const EVENT_TYPES = \[(.*?)\];", (DIRECTORY / "lib/stream.js").read_text(), re.DOTALL)
     assert listed is not None
     types = re.findall(r'"([^"]+)"', listed[1])
     assert EventType.MESSAGE_CREATED in types
-    assert set(types) <= set(EventType)
+    assert sorted(types) == sorted(EventType)

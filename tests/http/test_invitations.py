@@ -18,6 +18,7 @@ from moltnet.config.server_limits import LimitSettings, Rate
 from moltnet.pairing.code import BadCode, InvitationCode, parse_code
 from moltnet.pairing.invitations import invitations_path, keep_invitation, new_invitation
 from moltnet.serving import open_sockets, serve
+from tests.fakes.certificates import make_certificate
 from tests.fakes.http_client import HttpAnswer, http_client
 from tests.fakes.network import TestServer, secret_of
 
@@ -46,7 +47,12 @@ class Inviting:
     path: Path
 
     def invite(
-        self, *, rooms: tuple[str, ...] = ("general",), private: bool = False, age_hours: int = 0
+        self,
+        *,
+        rooms: tuple[str, ...] = ("general",),
+        private: bool = False,
+        age_hours: int = 0,
+        ca_file: str = "",
     ) -> InvitationCode:
         now = datetime.now(UTC) - timedelta(hours=age_hours)
         invitation, code = new_invitation(
@@ -57,6 +63,7 @@ class Inviting:
             lifetime=timedelta(hours=1),
             allow_private_address=private,
             now=now,
+            ca_file=ca_file,
         )
         keep_invitation(invitations_path(self.path), invitation, now)
         return code
@@ -120,6 +127,18 @@ async def test_both_tokens_go_into_the_file_and_the_server_follows_at_once(tmp_p
         assert (await http_client(network.server, "they-present").get("/v1/network")).status == 200
         assert network.text.startswith("# Ours.\nnetwork: {id: lab, name: Lab}\n")
         assert "pairings: # none yet\n  - id: net_b\n" in re.sub(" +#", " #", network.text)
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+async def test_the_authorities_of_the_invitation_go_into_the_file_where_there_is_tls(
+    tmp_path: Path, scheme: str
+) -> None:
+    ca_file = make_certificate(tmp_path).ca_file
+    async with inviting(tmp_path) as network:
+        code = network.invite(private=True, ca_file=str(ca_file))
+        assert (await network.accept(body_for(code, base_url=f"{scheme}://10.0.0.1"))).status == 200
+        (pairing,) = network.server.app.config.pairings
+        assert pairing.ca_file == (ca_file if scheme == "https" else None)
 
 
 async def test_an_invitation_is_good_once_and_a_repeat_of_the_same_request_is_harmless(tmp_path: Path) -> None:

@@ -14,11 +14,10 @@ from moltnet.config.settings import AuthMode, MoltnetConfig
 from moltnet.protocol import limits as wire
 from moltnet.protocol.ids import AgentId
 from moltnet.storage.spending import Spent
-from moltnet.storage.sql.postgres.store import open_postgres
 from tests.fakes.attach_client import attach, open_websocket_wire
 from tests.fakes.http_client import HttpAnswer, http_client
-from tests.fakes.network import NETWORK, TestServer, network_config, open_test_server, room_message, token, wait_until
-from tests.fakes.shared_network import PATIENT
+from tests.fakes.network import TestServer, network_config, room_message, token, wait_until
+from tests.fakes.shared_network import open_servers
 
 UPGRADE = {
     "Connection": "Upgrade",
@@ -36,13 +35,9 @@ def limited(mode: AuthMode = AuthMode.BEARER, **limits: Any) -> MoltnetConfig:
 
 @asynccontextmanager
 async def open_two(dsn: str, config: MoltnetConfig) -> AsyncIterator[tuple[TestServer, TestServer]]:
-    async with AsyncExitStack() as opened:
-        servers = []
-        for _ in range(2):
-            store = await opened.enter_async_context(open_postgres(dsn, NETWORK, PATIENT))
-            servers.append(await opened.enter_async_context(open_test_server(config, store=store)))
+    async with open_servers(dsn, dsn, config=config) as (one, other):
         with trio.fail_after(60):
-            yield servers[0], servers[1]
+            yield one, other
 
 
 async def statuses(ask: Any, count: int) -> list[int]:

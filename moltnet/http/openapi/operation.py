@@ -180,6 +180,7 @@ def _implied(operation: Operation) -> list[Refusals]:
 CREDENTIALS: Final[Refusals] = {
     401: (ErrorCode.UNAUTHORIZED, ErrorCode.INVALID_TOKEN),
     403: (ErrorCode.MISSING_SCOPE,),
+    503: (ErrorCode.STORAGE_UNAVAILABLE,),
 }
 WRITING: Final[Refusals] = {
     403: (ErrorCode.ORIGIN_FORBIDDEN,),

@@ -136,6 +136,7 @@ SERVICE_OPERATIONS: Final[tuple[Operation, ...]] = (
                 "text/css",
                 "text/javascript",
                 "image/svg+xml",
+                "text/plain",
             ),
             _FORGETS_THE_TOKEN,
         ),

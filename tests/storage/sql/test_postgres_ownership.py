@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 import trio
 
@@ -11,7 +12,7 @@ from moltnet.storage.sql.postgres.store import open_postgres
 from moltnet.storage.store import OwnershipLost, Store
 from tests.fakes.network import wait_until
 from tests.fakes.postgres import PostgresServer
-from tests.fakes.shared_network import HASTY, PATIENT, run_sql
+from tests.fakes.shared_network import HASTY, PATIENT, locked_table, run_sql
 from tests.fakes.tcp_proxy import Proxy, open_proxy
 from tests.storage.examples import NETWORK
 
@@ -165,6 +166,27 @@ async def test_a_lease_that_the_database_has_ended_is_lost_whatever_our_clock_sa
         assert servers.lease.id != before
         async with first.owned("relay"):
             pass
+
+
+async def test_a_server_whose_other_questions_wait_still_says_that_it_lives(
+    postgres_server: PostgresServer, postgres_dsn: str
+) -> None:
+    times = attrs.evolve(PATIENT, renew=0.05)
+    with trio.fail_after(60):
+        async with open_postgres(postgres_dsn, NETWORK, times) as store, trio.open_nursery() as nursery:
+            lease = store._servers.lease  # type: ignore[attr-defined]  # what the others would see of it
+            async with locked_table(postgres_server, postgres_dsn, "owners"):
+
+                async def work() -> None:
+                    async with store.owned("relay"):
+                        pass
+
+                nursery.start_soon(work)
+                waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'owners'"
+                await wait_until(lambda: postgres_server.sql(waiting) != "0")
+                for _ in range(3):
+                    await lease.renewed.wait()
+                assert postgres_server.sql(waiting) != "0"
 
 
 async def test_what_is_owned_outlives_a_short_loss_of_the_connection(postgres_server: PostgresServer) -> None:

@@ -6,11 +6,13 @@ import pytest
 import trio
 
 from moltnet.protocol.ids import AgentId
+from moltnet.storage import limits
 from moltnet.storage.seating import Departed, Occupied, Seating
 from moltnet.storage.sql.postgres.store import PostgresStore, open_postgres
+from moltnet.storage.store import StorageError
 from tests.fakes.network import wait_until
 from tests.fakes.postgres import PostgresServer
-from tests.fakes.shared_network import HASTY, PATIENT, run_sql
+from tests.fakes.shared_network import HASTY, PATIENT, locked_table, run_sql
 from tests.fakes.tcp_proxy import open_proxy
 from tests.storage.examples import NETWORK
 
@@ -126,6 +128,21 @@ async def test_a_seat_that_was_free_for_long_is_forgotten(
         lambda: run_sql(postgres_server, postgres_dsn, "SELECT string_agg(agent_id, ' ') FROM seats") == "beta"
     )
     assert other.is_attached_elsewhere(BETA)
+
+
+async def test_nobody_waits_for_ever_for_a_seat(
+    stores: tuple[PostgresStore, ...],
+    postgres_server: PostgresServer,
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seating = stores[0].seating
+    async with locked_table(postgres_server, postgres_dsn, "seat_changes"):
+        with monkeypatch.context() as patch:
+            patch.setattr(limits, "POSTGRES_PATIENCE_SECONDS", 0.1)
+            with pytest.raises(StorageError, match="does not tell in time"):
+                await take(seating, ALPHA)
+    assert await take(seating, ALPHA)
 
 
 async def test_a_doubt_reaches_the_server_that_has_the_seat(stores: tuple[PostgresStore, ...]) -> None:

@@ -92,6 +92,19 @@ async def test_a_second_server_on_the_same_database_is_refused_and_told_who_has_
         assert len((await store.load_directory()).rooms) == 1
 
 
+async def test_a_process_that_is_just_being_started_does_not_keep_the_database_locked(path: Path) -> None:
+    async with open_sqlite(path, NETWORK):
+        lock = f"{path}.lock"
+        (held,) = (each for each in Path("/proc/self/fd").iterdir() if each.is_symlink() and os.readlink(each) == lock)
+        # What a fork does to it, until the new program begins.
+        inherited = os.dup(int(held.name))
+    try:
+        async with open_sqlite(path, NETWORK):
+            pass
+    finally:
+        os.close(inherited)
+
+
 async def test_a_link_to_the_database_meets_the_same_lock(path: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

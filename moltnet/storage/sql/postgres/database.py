@@ -95,7 +95,8 @@ async def open_database(dsn: Dsn) -> AsyncIterator["PostgresDatabase"]:
 
 @attrs.define(eq=False)
 class PostgresDatabase:
-    """One connection that writes, a few that read, one that listens, and one for what servers settle among themselves.
+    """One connection that writes, a few that read, one that listens, one for what servers settle among themselves, and
+    one that says that this one lives.
 
     Each is opened again after it was lost.
 
@@ -108,15 +109,17 @@ class PostgresDatabase:
     _writer: "_Link" = attrs.field(init=False)
     _listener: "_Link" = attrs.field(init=False)
     _steward: "_Link" = attrs.field(init=False)
+    _pulse: "_Link" = attrs.field(init=False)
     _readers: tuple["_Link", ...] = attrs.field(init=False)
     _idle_readers: deque["_Link"] = attrs.field(init=False)
     _lost_at: float = attrs.field(init=False, default=_NEVER)
     write_turn: trio.Lock = attrs.field(init=False, factory=trio.Lock)
     _settle_turn: trio.Lock = attrs.field(init=False, factory=trio.Lock)
+    _pulse_turn: trio.Lock = attrs.field(init=False, factory=trio.Lock)
     read_limiter: trio.CapacityLimiter = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._writer, self._listener, self._steward = _Link(self.dsn), _Link(self.dsn), _Link(self.dsn)
+        self._writer, self._listener, self._steward, self._pulse = (_Link(self.dsn) for _ in range(4))
         self._readers = tuple(_Link(self.dsn) for _ in range(limits.POSTGRES_READERS))
         self._idle_readers = deque(self._readers)
         self.read_limiter = trio.CapacityLimiter(len(self._readers))
@@ -148,6 +151,13 @@ class PostgresDatabase:
         async with self._settle_turn:
             with trio.CancelScope(shield=True):
                 result = await self._call(self._steward, work, seconds)
+        return result
+
+    async def sign_of_life(self, work: Work[Result], seconds: float) -> Result:
+        """The same on a connection of its own, where it does not wait for what is settled either."""
+        async with self._pulse_turn:
+            with trio.CancelScope(shield=True):
+                result = await self._call(self._pulse, work, seconds)
         return result
 
     @property
@@ -215,7 +225,7 @@ class PostgresDatabase:
     async def aclose(self) -> None:
         """Close everything. Nobody reads or writes any more."""
         async with trio.open_nursery() as nursery:
-            for link in (self._writer, self._listener, self._steward, *self._readers):
+            for link in (self._writer, self._listener, self._steward, self._pulse, *self._readers):
                 nursery.start_soon(self._close, link)
 
     async def _close(self, link: "_Link") -> None:

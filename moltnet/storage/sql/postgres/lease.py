@@ -44,22 +44,24 @@ class Lease:
     deadline: float = attrs.field(init=False, default=-math.inf)
     renewed: trio.Event = attrs.field(init=False, factory=trio.Event)
     _renew_at: float = attrs.field(init=False, default=-math.inf)
-
-    @property
-    def is_due(self) -> bool:
-        return trio.current_time() >= self._renew_at
+    _doubted: trio.Event = attrs.field(init=False, factory=trio.Event)
 
     @property
     def is_held(self) -> bool:
         return trio.current_time() < self.deadline
 
     def doubt(self) -> None:
-        """Renew at the next beat, whenever that was to be: the database may have forgotten us."""
-        self._renew_at = -math.inf
+        """Renew now, whenever that was to be: the database may have forgotten us."""
+        self._doubted.set()
+
+    async def wait_due(self) -> None:
+        """Until it is to be renewed."""
+        with trio.move_on_at(self._renew_at):
+            await self._doubted.wait()
 
     async def renew(self, database: PostgresDatabase) -> bool:
         """Say that we are alive. Tells whether we count anew, under another id. Raises ``StorageError``."""
-        asked_at = trio.current_time()
+        asked_at, self._doubted = trio.current_time(), trio.Event()
         fresh_id = secrets.token_hex(_ID_BYTES)
         known_id = self.id
 
@@ -69,7 +71,7 @@ class Lease:
             await connection.execute(statements.JOIN, fresh_id, self.times.valid)
             return fresh_id
 
-        self.id = await database.settle(renew, self.times.settle)
+        self.id = await database.sign_of_life(renew, self.times.settle)
         self.deadline = asked_at + self.times.valid - self.times.margin
         self._renew_at = asked_at + self.times.renew
         self.renewed.set()

@@ -91,7 +91,7 @@ class Owners:
         )
         for (name,) in found:
             claim = self._wanted.get(name)
-            if claim is None or not self._lease.is_held:
+            if claim is None or not self._lease.is_held or server_id != self._lease.id:
                 # Whoever wanted it has gone meanwhile, or the answer came too late to count on.
                 self._left.add(name)
                 continue

@@ -91,7 +91,10 @@ class Seats:
             seat.occupied_by = ""
             self._unsaid.add(agent_id)
             self._bell.ring()
-            await seat.asked.wait()
+            with trio.move_on_after(limits.POSTGRES_PATIENCE_SECONDS) as waiting:
+                await seat.asked.wait()
+            if waiting.cancelled_caught:
+                raise StorageError("the database does not tell in time which agents are attached elsewhere")
             if seat.occupied_by:
                 raise Occupied(seat.occupied_by)
 
@@ -174,6 +177,8 @@ class Seats:
         except BaseException:
             self._unsaid.update(said)
             raise
+        if server_id != self._lease.id:  # what was said in the old name counts no more, and all is to be said again
+            return
         occupants = {AgentId(agent_id): key or "" for agent_id, key in answers}
         for agent_id, _, attachments, _ in wanted:
             if agent_id in occupants:

@@ -1,5 +1,5 @@
-"""What servers on one database settle among themselves: the task that says we are alive, asks for what is wanted, and
-looks at what the others did. What is settled stands in ``lease``, ``owners``, ``seats`` and ``spending``."""
+"""What servers on one database settle among themselves: the tasks that say we are alive, ask for what is wanted, and
+look at what the others did. What is settled stands in ``lease``, ``owners``, ``seats`` and ``spending``."""
 
 import math
 from contextlib import suppress
@@ -34,6 +34,7 @@ class Servers:
     buckets: Buckets = attrs.field(init=False)
     _bell: Bell = attrs.field(init=False, factory=Bell)
     _look_at: float = attrs.field(init=False, default=-math.inf)
+    _sweeps: bool = attrs.field(init=False, default=False)
     _scope: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
     _connections: int = attrs.field(init=False, default=0)
     _is_cut_off: bool = attrs.field(init=False, default=False)
@@ -53,6 +54,7 @@ class Servers:
         """For as long as the store is open."""
         with self._scope:
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_living)
                 nursery.start_soon(self._keep_settling)
                 nursery.start_soon(self._keep_watching)
 
@@ -62,9 +64,28 @@ class Servers:
         with trio.CancelScope(shield=True), suppress(StorageError):
             # What ended just now was reported as ended; nobody else need do that.
             await self.seats.settle()
-            await self.database.settle(
+            # After a renewal that is under way, which might bring it back.
+            await self.database.sign_of_life(
                 lambda connection: connection.execute(statements.LEAVE, self.lease.id), limits.POSTGRES_CLOSE_SECONDS
             )
+
+    async def _keep_living(self) -> None:
+        """Renew the lease, which waits for nothing that the other task does: else a busy server would seem dead."""
+        while True:
+            await self.lease.wait_due()
+            try:
+                counts_anew = await self.lease.renew(self.database)
+            except StorageError:  # the other task meets it too, and tells the log
+                await trio.sleep(self.times.beat)
+                self.lease.doubt()
+                continue
+            if counts_anew:
+                self.owners.lose()
+                self.seats.lose()
+            else:
+                self.owners.put_off()
+            self._sweeps = True
+            self._bell.ring()
 
     async def _keep_settling(self) -> None:
         """Say what is to be said as soon as it is, and look at what others said with every beat."""
@@ -81,7 +102,7 @@ class Servers:
                     await self._bell.wait()
 
     async def _keep_watching(self) -> None:
-        """Tell when the lease has run out, whatever the other task waits for."""
+        """Tell when the lease has run out, whatever the other tasks wait for."""
         while True:
             renewed = self.lease.renewed
             if self.lease.is_held:
@@ -92,12 +113,8 @@ class Servers:
             await renewed.wait()
 
     async def _settle(self) -> None:
-        if self.lease.is_due:
-            if await self.lease.renew(self.database):
-                self.owners.lose()
-                self.seats.lose()
-            else:
-                self.owners.put_off()
+        if self._sweeps:
+            self._sweeps = False
             await self.database.settle(
                 lambda connection: connection.execute(statements.FORGET_FREE_SEATS, limits.POSTGRES_FREE_SEAT_SECONDS),
                 self.times.settle,
