@@ -17,15 +17,15 @@ export MOLTNET_TEST_POSTGRES ?= $(CURDIR)/.cache/postgres
 TESTERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
 .NOTPARALLEL:
-.PHONY: run test check lint bench fuzz apifuzz crash soak-node e2e runtimes postgres clean help
+.PHONY: run test check lint bench fuzz apifuzz crash relay-crash replicas soak-node e2e runtimes postgres browser screenshots build-tools audit man changelog release clean help
 
 run: $(INSTALLED) ## Start a network on http://127.0.0.1:8787 with SQLite and a room "general"
 	@exec env MOLTNET_CONFIG=examples/quickstart/Moltnet $(BIN)/moltnet start
 
-test: $(INSTALLED) runtimes postgres ## Run all tests, the slow ones with real processes and agent programs too
+test: $(INSTALLED) runtimes postgres browser build-tools ## Run all tests, the slow ones with real processes and agent programs too
 	$(BIN)/pytest -m "" -n $(TESTERS) --dist worksteal
 
-check: lint test ## Everything that must be green before a change is shown: format, lint, types, layers, tests
+check: lint audit test ## Everything that must be green before a change is shown: format, lint, types, layers, tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -49,12 +49,43 @@ crash: $(INSTALLED) postgres ## Kill writers, ROUNDS times (2000) for each stora
 		tests/storage/sql/test_sqlite_crash.py tests/storage/sql/test_postgres_crash.py tests/storage/test_snapshot_crash.py \
 		tests/e2e/test_killed_server.py
 
+relay-crash: $(INSTALLED) postgres ## Kill paired servers under load, ROUNDS times (100) for each storage, and look for what is lost, there twice or out of order
+	MOLTNET_RELAY_CRASH_ROUNDS=$(or $(ROUNDS),100) MOLTNET_RELAY_CRASH_SEED=$(or $(SEED),0) \
+		$(BIN)/pytest -m slow -s --timeout 0 -o faulthandler_timeout=0 tests/e2e/test_relay_crashes.py
+
+replicas: $(INSTALLED) postgres ## Kill one of three servers on one PostgreSQL every PAUSE seconds (4), for SECONDS (600) and ROUNDS kills (1) at least
+	MOLTNET_REPLICAS_SECONDS=$(or $(SECONDS),600) MOLTNET_REPLICAS_KILLS=$(or $(ROUNDS),1) \
+		MOLTNET_REPLICAS_PAUSE_SECONDS=$(or $(PAUSE),4) MOLTNET_REPLICAS_ATTACHMENTS=$(or $(ATTACHMENTS),300) \
+		$(BIN)/pytest -m slow -s -o faulthandler_timeout=0 -k whichever_server_is_killed tests/e2e/test_replicas.py
+
 soak-node: $(INSTALLED) ## Run a node with 200 attachments for ten minutes while programs, connections and the server break
 	MOLTNET_SOAK_ATTACHMENTS=$(or $(ATTACHMENTS),200) MOLTNET_SOAK_SECONDS=$(or $(SECONDS),600) MOLTNET_SOAK_SEED=$(or $(SEED),7) \
 		$(BIN)/pytest -m slow -o faulthandler_timeout=0 --timeout 1800 tests/node/test_many.py
 
-e2e: $(INSTALLED) runtimes ## Run only the end-to-end tests with real agent programs
-	$(BIN)/pytest -m "" tests/e2e
+e2e: $(INSTALLED) runtimes postgres ## Run only the end-to-end tests, with real agent programs
+	$(BIN)/pytest -m "" -n $(TESTERS) --dist worksteal tests/e2e
+
+audit: $(INSTALLED) ## Look for packages that must not be among our dependencies: bounds, reasons, licences, bad versions
+	$(BIN)/python -m scripts.dependencies audit
+
+man: $(INSTALLED) ## Write the manual page: dist/moltnet.1
+	@mkdir -p dist
+	$(BIN)/moltnet help --man > dist/moltnet.1
+
+changelog: $(INSTALLED) ## Move the news fragments into CHANGELOG.md, for a release
+	$(BIN)/python -m scripts.change_log
+
+release: $(INSTALLED) build-tools ## Build what is released into dist/ and check it; uploads nothing
+	$(BIN)/python -m scripts.release
+
+build-tools:
+	@scripts/install-build-tools
+
+screenshots: $(INSTALLED) browser ## Take the pictures of the console in docs/screenshots again
+	$(BIN)/python -m tests.browser.screenshots
+
+browser:
+	@scripts/install-test-browser
 
 runtimes: $(INSTALLED)
 	@scripts/install-test-runtimes

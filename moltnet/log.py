@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from datetime import datetime
 from typing import Any, Final, Literal, TextIO
 
 import structlog
@@ -292,6 +293,20 @@ class ConsoleFormatter(logging.Formatter):
 
     def _paint(self, colour: str, text: str) -> str:
         return f"{colour}{text}{_RESET}" if self._colours else text
+
+
+def console_line(line: str, *, colours: bool) -> str:
+    """What the format for people would have made of a line of the JSON format. Raises ``ValueError`` if it is none."""
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise ValueError("a line of the log is a JSON object")
+    time_text, level, component, event, trace = (
+        str(values.pop(key, "")) for key in ("time", "level", "component", "event", "exception")
+    )
+    record = logging.LogRecord(component, logging.NOTSET, "", 0, event, (), None)
+    record.levelname, record.created = level.upper(), datetime.fromisoformat(time_text).timestamp()
+    record.fields = values
+    return "\n".join([ConsoleFormatter(colours=colours).format(record), *_indented(trace.splitlines())])
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:

@@ -32,6 +32,7 @@ from moltnet.log import get_logger
 from moltnet.protocol import limits
 from moltnet.reload import reload
 from moltnet.storage.store import StorageError
+from moltnet.systemd import ServiceManager
 
 log = get_logger("server")
 
@@ -186,8 +187,25 @@ async def stop_on_signals() -> AsyncIterator[trio.Event]:
         nursery.cancel_scope.cancel(reason="the block is done")
 
 
+async def tell_service_manager(app: App, manager: ServiceManager, stop: trio.Event) -> None:
+    """Say that we serve, then that we live, and from ``stop`` on that we are about to end. Ends when cancelled."""
+    manager.ready(_standing(app))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(manager.keep_watchdog)
+        await stop.wait()
+        manager.stopping()
+
+
+def _standing(app: App) -> str:
+    return f"serving {app.config.network.id}"
+
+
 async def reload_on_hangup(
-    app: App, stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    app: App,
+    stop: trio.Event,
+    manager: ServiceManager,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Reload at every SIGHUP. What is wrong with the file goes to the log and changes nothing. Ends when cancelled.
 
@@ -200,9 +218,12 @@ async def reload_on_hangup(
             if had_terminal and not os.isatty(_STDIN):
                 stop.set()
                 return
+            manager.reloading()
             try:
                 await reload(app)
             except Refused:
                 pass  # logged, and everything is as it was
             except (StorageError, JournalClosed) as error:
                 log.warning("reload failed, nothing has changed", reason=str(error))
+            finally:
+                manager.ready(_standing(app))

@@ -22,6 +22,8 @@ SECTIONS: Final = (
     ("Storage", "moltnet.storage.limits"),
     ("Configuration files and tokens", "moltnet.config.limits"),
     ("The HTTP client of command line and node", "moltnet.client.limits"),
+    ("Calls to paired networks, and invitations", "moltnet.pairing.limits"),
+    ("Messages on their way to paired networks", "moltnet.pairing.relay_limits"),
 )
 
 _INTRODUCTION: Final = """\
@@ -36,7 +38,8 @@ reference" is the Go implementation of the same protocols, whose programs must b
 
 What of this can be configured is in [configuration.md](configuration.md) (`storage.event_retention`, and in
 `server.limits` how often somebody may ask and how much may be open at once) and in [runtimes.md](runtimes.md)
-(`turn_seconds`); everything else is the same everywhere.
+(`turn_seconds`, `limits`) and of prompts in [node.md](node.md) (`context_messages`); everything else is the same
+everywhere.
 """
 
 _ASSIGNMENT: Final = re.compile(r"([A-Z][A-Z0-9_]*)(?:: Final)? = ")

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("moltnet",),  # the version
     ("moltnet.protocol",),
-    ("moltnet.backoff", "moltnet.log", "moltnet.metrics"),
+    ("moltnet.backoff", "moltnet.log", "moltnet.systemd", "moltnet.metrics"),
     ("moltnet.config", "moltnet.client", "moltnet.auth"),
     ("moltnet.storage", "moltnet.directory", "moltnet.broker", "moltnet.journal", "moltnet.retention"),
     ("moltnet.core",),
@@ -30,7 +30,15 @@ LAYERS = (
 
 # The bridge and the node run on other hosts than the server: this much of Moltnet they share with it.
 SHARED_WITH_BRIDGE_AND_NODE = frozenset(
-    {"moltnet", "moltnet.protocol", "moltnet.config", "moltnet.client", "moltnet.backoff", "moltnet.log"}
+    {
+        "moltnet",
+        "moltnet.protocol",
+        "moltnet.config",
+        "moltnet.client",
+        "moltnet.backoff",
+        "moltnet.log",
+        "moltnet.systemd",
+    }
 )
 
 # A command imports these only when it runs, so that `moltnet send` does not load a supervisor.
@@ -45,7 +53,7 @@ AT_HOME = {
     "quart": ("moltnet.attach", "moltnet.app", "moltnet.http", "moltnet.asgi", "moltnet.serving"),
     "quart_trio": ("moltnet.attach", "moltnet.app", "moltnet.http", "moltnet.asgi", "moltnet.serving"),
     "hypercorn": ("moltnet.attach", "moltnet.app", "moltnet.http", "moltnet.asgi", "moltnet.serving"),
-    "trio_websocket": ("bridge",),
+    "trio_websocket": ("moltnet.client.websocket",),
     "prometheus_client": ("moltnet.metrics",),
     "click": ("moltnet.cli", "node.cli", "bridge.cli"),
     "rich": ("moltnet.cli", "node.cli", "bridge.cli"),

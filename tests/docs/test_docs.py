@@ -119,7 +119,9 @@ def test_every_configuration_loads(page: Page, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_example_loads(path: Path) -> None:
-    assert check_file(path, KINDS[path.name], {}, path.parent).notices == ()
+    notices = check_file(path, KINDS[path.name], {}, path.parent).notices
+    # The agents' programs need not be installed where the tests run.
+    assert [notice for notice in notices if "cannot start" not in notice] == []
 
 
 @pytest.mark.parametrize(
