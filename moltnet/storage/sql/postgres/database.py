@@ -8,7 +8,7 @@ of whatever nursery. What is read and written is decided elsewhere in this packa
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
@@ -75,20 +75,19 @@ async def open_database(dsn: Dsn) -> AsyncIterator["PostgresDatabase"]:
     Until then the connections work, for shielded tasks too. Raises what the block raises, and not a group of it.
     """
     raised: Exception | None = None
-    async with open_loop() as loop, trio.open_nursery() as background:
+    async with open_loop() as loop, AsyncExitStack() as closing:
         loop.set_exception_handler(_note_failure)
-        database = PostgresDatabase(dsn, loop, background)
-        try:
-            yield database
-        except Exception as error:
-            # The nurseries of the loop would make a group of it.
-            raised = error
-        finally:
-            background.cancel_scope.cancel()
-            with trio.CancelScope(shield=True):
-                await database.aclose()
-                # What was closed just now, such as a connection that was refused, is gone when the loop has turned.
-                await aio_as_trio(asyncio.sleep)(0)
+        async with trio.open_nursery() as background:
+            database = PostgresDatabase(dsn, loop, background)
+            # Once nothing runs in the background any more: what is cut while it connects may leave a connection behind.
+            closing.push_async_callback(database.aclose)
+            try:
+                yield database
+            except Exception as error:
+                # The nurseries of the loop would make a group of it.
+                raised = error
+            finally:
+                background.cancel_scope.cancel()
     if raised is not None:
         raise raised
 
@@ -223,10 +222,13 @@ class PostgresDatabase:
         raise AssertionError("delays have no end")
 
     async def aclose(self) -> None:
-        """Close everything. Nobody reads or writes any more."""
-        async with trio.open_nursery() as nursery:
-            for link in (self._writer, self._listener, self._steward, self._pulse, *self._readers):
-                nursery.start_soon(self._close, link)
+        """Close everything, whatever is cancelled. Nobody reads or writes any more."""
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as nursery:
+                for link in (self._writer, self._listener, self._steward, self._pulse, *self._readers):
+                    nursery.start_soon(self._close, link)
+            # What was closed just now, such as a connection that was refused, is gone when the loop has turned.
+            await aio_as_trio(asyncio.sleep)(0)
 
     async def _close(self, link: "_Link") -> None:
         with trio.move_on_after(limits.POSTGRES_CLOSE_SECONDS), suppress(Exception):
