@@ -166,7 +166,7 @@ async def open_app_on(
             open_links(
                 config.pairings,
                 own_id=context.id,
-                on_change=_reporting(context, reports),
+                on_change=_reporting(context, reports, relay),
                 services=(partial(relay.serve, journal=journal),),
                 wall_clock=clock,
             ) as links,
@@ -188,8 +188,9 @@ async def open_app_on(
             )
 
 
-def _reporting(context: NetworkContext, reports: Reports) -> Callable[[Pairing], None]:
+def _reporting(context: NetworkContext, reports: Reports, relay: Relay) -> Callable[[Pairing], None]:
     def report(pairing: Pairing) -> None:
+        relay.look_again(pairing.id)
         reports.add(Event(new_event_id(), EventType.PAIRING_UPDATED, context.id, context.now(), pairing=pairing))
 
     return report

@@ -29,6 +29,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("moltnet")
 
 
+# Each starts an OpenClaw gateway, which takes longer than all of its tests.
+_FIRST = ("test_real_gateway.py", "test_chain.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: of several processes one runs all of it, and so starts each gateway once."""
+    items.sort(key=lambda item: item.path.name not in _FIRST)
+
+
 @pytest.fixture(autouse=True)
 def expected_errors() -> Iterator[ExpectedErrors]:
     """The errors logged so far: `expected_errors.take("part of the text")` each one that the test is about.

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from moltnet.systemd import ServiceManager
 from tests.e2e.running import Server, free_port, running
-from tests.fakes.service_manager import Listener, listening
+from tests.fakes.systemd import Listener, listening
 
 
 @pytest.fixture

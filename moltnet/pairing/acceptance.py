@@ -101,6 +101,8 @@ def accept(
         presents=request.reply_token,
         rooms=rooms,
         allow_private_address=invitation.allow_private_address,
+        # Where nothing is encrypted there is no certificate either.
+        ca_file=invitation.ca_file if parse_server_address(address).is_tls else "",
     )
     return Acceptance(pairing_id, rooms, edit_server_config(config.source, changes, environ, cwd))
 
@@ -127,10 +129,12 @@ def pairing_changes(
     presents: str,
     rooms: tuple[str, ...],
     allow_private_address: bool,
+    ca_file: str = "",
 ) -> tuple[Append, Append]:
     """The two entries of a config file that make a pairing: the token that is accepted, and the way there.
 
-    ``accepts`` is the value of the first, ``presents`` the token of the second.
+    ``accepts`` is the value of the first, ``presents`` the token of the second. Without ``ca_file`` the system's
+    authorities are trusted.
     """
     way: dict[str, str | bool | tuple[str, ...]] = {"id": pairing_id, "remote_network_id": network_id}
     if network_name:
@@ -142,6 +146,8 @@ def pairing_changes(
         "rooms": rooms,
         "allow_private_address": allow_private_address,
     }
+    if ca_file:
+        way["ca_file"] = ca_file
     entry: Entry = {"id": credential, "value": accepts, "scopes": (str(Scope.PAIR),), "network": network_id}
     return Append(("auth", "tokens"), entry), Append(("pairings",), way)
 

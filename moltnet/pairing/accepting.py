@@ -3,6 +3,7 @@
 Which files are changed before and after is ``moltnet.cli.pair_accept``.
 """
 
+import ssl
 from collections.abc import Mapping
 
 import trio
@@ -27,16 +28,23 @@ _HEADERS = {"User-Agent": f"moltnet/{__version__}", "Accept": "application/json"
 
 
 async def send_acceptance(
-    base_url: str, request: AcceptInvitationRequest, *, allow_private: bool, environ: Mapping[str, str]
+    base_url: str,
+    request: AcceptInvitationRequest,
+    *,
+    allow_private: bool,
+    environ: Mapping[str, str],
+    tls: ssl.SSLContext | None = None,
 ) -> InvitationAccepted:
     """Tell the network at ``base_url``; again after a lost connection or a 5xx, since a repeat gets the same answer.
+
+    ``tls`` says whom to trust; the system's authorities, unless given.
 
     Raises ``ClientError`` with what the last try ended in. Cancelled, the other network may have accepted.
     """
     guard = AddressGuard(allow_private=allow_private)
     server = parse_server_address(base_url)
     sent = Request("POST", "/v1/pairings/accept", (("Content-Type", "application/json"),), encode(request))
-    async with open_http(server, headers=_HEADERS, environ=environ, guard=guard) as http:
+    async with open_http(server, headers=_HEADERS, environ=environ, tls=tls, guard=guard) as http:
         delays = backoff_delays(base_seconds=ACCEPT_RETRY_BASE_SECONDS, cap_seconds=ACCEPT_RETRY_CAP_SECONDS)
         for tried, delay_seconds in enumerate(delays, start=1):
             try:

@@ -16,7 +16,7 @@ from moltnet.log import get_logger
 from moltnet.metrics import RelayMetrics
 from moltnet.pairing.bell import Bell
 from moltnet.pairing.lanes import Lane, Lanes
-from moltnet.pairing.refusals import failed_over_message, failure_of, failure_without_end, is_about_pairing
+from moltnet.pairing.refusals import failed_over_message, failure_of, failure_without_end
 from moltnet.pairing.relay_limits import (
     BARRED_SECONDS,
     LANE_ROWS,
@@ -48,8 +48,6 @@ class Standing(Protocol):
 
     def refresh_due(self, now: float) -> bool: ...
 
-    def failed(self, reason: str) -> None: ...
-
 
 class Way(Protocol):
     """The way to a paired network. ``moltnet.pairing.links`` has it."""
@@ -61,7 +59,7 @@ class Way(Protocol):
     def status(self) -> Standing: ...
 
     async def send_message(self, body: bytes) -> Accepted | Refused:
-        """Raises ``RemoteUnavailable``."""
+        """``Refused`` is this message alone. Raises ``RemoteUnavailable``."""
         ...
 
     async def check(self) -> object:
@@ -93,7 +91,9 @@ class Courier:
         self._settlements = Settlements(self.way.id, self.journal, self.bell.ring)
 
     async def run(self) -> None:
-        """Never returns. Cancelled, it may have sent what still waits; sent again, that changes nothing.
+        """Returns when another one should begin at the beginning.
+
+        Then, and cancelled, it may have sent what still waits; sent again, that changes nothing.
 
         Raises a group with ``StorageError`` or ``JournalClosed``.
         """
@@ -103,7 +103,10 @@ class Courier:
                 if self.bell.listen():
                     self._caught_up = False
                 await self._read()
-                can_go = len(self._lanes) > 0 and await self._can_go()
+                can_go = (len(self._lanes) > 0 or bool(self._lanes.left)) and await self._can_go()
+                if can_go and any(map(self.way.status.may_relay, self._lanes.left)):
+                    nursery.cancel_scope.cancel(reason="what was left may go")
+                    return
                 while can_go and (lane := self._next_lane()) is not None:
                     self._under_way += 1
                     nursery.start_soon(self._serve, lane)
@@ -136,15 +139,17 @@ class Courier:
         if self._under_way >= (1 if self._is_probing else RELAY_SLOTS) or trio.current_time() < self._pauses_until:
             return None
         now = trio.current_time()
-        return self._lanes.take(now, self.way.status.may_relay, now + BARRED_SECONDS)
+        return self._lanes.take(now, self.way.status.may_relay)
 
     def _look_again_at(self, *, can_go: bool) -> float:
-        if not len(self._lanes):
-            return _NEVER
         now = trio.current_time()
+        if not len(self._lanes) and not self._lanes.left:
+            return _NEVER
         if now < self._pauses_until:
             return self._pauses_until
-        return self._lanes.next_rested() if can_go else now + BARRED_SECONDS
+        # Whoever learns that more may go rings; this is in case that nobody did.
+        later = now + BARRED_SECONDS if self._lanes.left or not can_go else _NEVER
+        return min(later, self._lanes.next_rested()) if can_go else later
 
     async def _serve(self, lane: Lane) -> None:
         """Send what is first in the lane, and some more, until something has no answer."""
@@ -166,11 +171,6 @@ class Courier:
             outcome = await self.way.send_message(row.body)
         except RemoteUnavailable as error:
             self._failed(lane, row, error)
-            return False
-        if isinstance(outcome, Refused) and is_about_pairing(outcome):
-            reason = f"answered {outcome.status}: {outcome.message}"
-            self.way.status.failed(reason)
-            self._failed(lane, row, RemoteUnavailable(reason))
             return False
         self._answered_at = trio.current_time()
         if self._is_probing:

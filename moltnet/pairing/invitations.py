@@ -31,7 +31,8 @@ FILE_NAME: Final = ".moltnet/invitations.json"
 class Invitation:
     """One invitation of the network ``network_id``. ``used_by`` is the network that accepted it, empty before.
 
-    ``allow_private_address``: whoever accepts may be in a private network, and need no https.
+    ``allow_private_address``: whoever accepts may be in a private network, and need no https. ``ca_file`` is an
+    absolute path to the authorities that its certificate is to be checked by, empty for the system's.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Invitation:
     rooms: tuple[str, ...] = ()
     allow_private_address: bool = False
     used_by: str = ""
+    ca_file: str = ""
 
     def is_expired(self, now: datetime) -> bool:
         return parse_timestamp(self.expires_at) <= now
@@ -73,13 +75,16 @@ def new_invitation(
     lifetime: timedelta,
     allow_private_address: bool,
     now: datetime,
+    ca_file: str = "",
 ) -> tuple[Invitation, InvitationCode]:
     """A new invitation, to be kept, and its code, to be given away."""
     invitation_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
     expires_at = format_timestamp(now + lifetime)
     code = InvitationCode(invitation_id, secret, network_id, base_url, expires_at, network_name, rooms)
-    digest = secret_digest(secret)
-    return Invitation(invitation_id, network_id, digest, expires_at, rooms, allow_private_address), code
+    kept = Invitation(
+        invitation_id, network_id, secret_digest(secret), expires_at, rooms, allow_private_address, ca_file=ca_file
+    )
+    return kept, code
 
 
 def keep_invitation(path: Path, invitation: Invitation, now: datetime) -> None:

@@ -3,7 +3,7 @@
 Each conversation has a lane, in which order counts; lanes overtake each other. Rows are read once, in the order of the
 log, up to ``place``. A lane takes so many of them; what it has no room for is skipped and read again, of its
 conversation alone, when it has sent the others. So a conversation that does not get on keeps one row here, and nobody
-waiting.
+waiting. Conversations of a kind that may not go now keep none: they are left, and found again from the beginning.
 """
 
 from collections import deque
@@ -57,6 +57,8 @@ class Lanes:
     """All lanes with something in them. A lane is with whoever took it until it is put back."""
 
     place: int = 0
+    left: set[TargetKind] = attrs.field(factory=set, init=False)
+    """Kinds of which something was passed by for good: whoever wants to send that begins with other lanes."""
     _lanes: dict[str, Lane] = attrs.field(factory=dict, init=False)
     _ready: deque[Lane] = attrs.field(factory=deque, init=False)
     _resting: list[Lane] = attrs.field(factory=list, init=False)
@@ -76,6 +78,8 @@ class Lanes:
         """Take in what comes next in the log."""
         for row in rows:
             self.place = row.seq
+            if kind_of(row.conversation) in self.left:
+                continue
             lane = self._lanes.get(row.conversation)
             if lane is None:
                 lane = self._lanes[row.conversation] = Lane(row.conversation)
@@ -100,8 +104,8 @@ class Lanes:
         lane.skipped = bool(passed) and len(passed) == len(found)
         self.put_back(lane)
 
-    def take(self, now: float, may_go: Callable[[TargetKind], bool], barred_until: float) -> Lane | None:
-        """The lane whose turn it is. One whose kind may not go rests until ``barred_until``."""
+    def take(self, now: float, may_go: Callable[[TargetKind], bool]) -> Lane | None:
+        """The lane whose turn it is. One whose kind may not go is left."""
         for lane in [each for each in self._resting if each.rests_until <= now]:
             self._resting.remove(lane)
             lane.is_resting = False
@@ -111,7 +115,7 @@ class Lanes:
             if may_go(lane.kind):
                 lane.is_busy = True
                 return lane
-            self.rest(lane, barred_until)
+            self._leave(lane)
         return None
 
     def drop_first(self, lane: Lane) -> None:
@@ -144,6 +148,12 @@ class Lanes:
     def next_rested(self) -> float:
         """When the first resting lane may go on; infinity if none rests."""
         return min((lane.rests_until for lane in self._resting), default=float("inf"))
+
+    def _leave(self, lane: Lane) -> None:
+        self.left.add(lane.kind)
+        while lane.rows:
+            self.drop_first(lane)
+        del self._lanes[lane.conversation]
 
     def _add(self, lane: Lane, row: OutboxRow) -> None:
         lane.rows.append(row)

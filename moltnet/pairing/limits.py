@@ -11,6 +11,9 @@ MAX_REMOTE_ANSWER_BYTES: Final = 1 * MIB
 
 # A status that is older than this is asked for anew before it is relied on (pairing §4), and on a schedule.
 STATUS_SECONDS: Final = 300.0
+# So long a refused message counts for more than a check that passes. It is tried again sooner than that, after
+# ``LANE_RETRY_CAP_SECONDS`` at the latest, by whichever server relays.
+REFUSAL_SECONDS: Final = 600.0
 # A network that could not be reached is asked again this soon at first, and then less and less often.
 RETRY_BASE_SECONDS: Final = 5.0
 RETRY_CAP_SECONDS: Final = 60.0

@@ -16,11 +16,12 @@ import attrs
 import trio
 
 from moltnet.backoff import backoff_delays
+from moltnet.client.errors import one_line
 from moltnet.config.settings import PairingSettings
 from moltnet.log import get_logger
 from moltnet.pairing.diagnostics import AGENTS_FAILED, ROOMS_FAILED, Status
 from moltnet.pairing.limits import FIRST_CHECK_SECONDS, RETRY_BASE_SECONDS, RETRY_CAP_SECONDS, STATUS_SECONDS
-from moltnet.pairing.refusals import is_too_much
+from moltnet.pairing.refusals import is_about_pairing, is_too_much, was_answered
 from moltnet.pairing.remote import Accepted, Refused, RemoteNetwork, RemoteUnavailable, open_remote
 from moltnet.pairing.status import PairingStatus
 from moltnet.protocol.network import Network
@@ -48,13 +49,23 @@ class Link:
         return self.settings.id
 
     async def send_message(self, body: bytes) -> Accepted | Refused:
-        """As ``RemoteNetwork.send_message``, and the status learns what came of it."""
+        """As ``RemoteNetwork.send_message``, and the status learns what came of it.
+
+        What refuses any message of ours is no refusal of this one: ``RemoteUnavailable``.
+        """
         try:
             outcome = await (await self._at_work()).send_message(body)
         except RemoteUnavailable as error:
-            if not is_too_much(error):
+            if was_answered(error):
+                if not is_too_much(error):
+                    self.status.refused(error.reason)
+            else:
                 self.status.failed(error.reason)
             raise
+        if isinstance(outcome, Refused) and is_about_pairing(outcome):
+            reason = f"answered {outcome.status}: {one_line(outcome.message)}"
+            self.status.refused(reason)
+            raise RemoteUnavailable(reason)
         self.status.succeeded()
         return outcome
 

@@ -45,6 +45,11 @@ def is_about_pairing(refused: Refused) -> bool:
     return refused.status == _FORBIDDEN and (text in ("", "forbidden") or text.endswith("requires pair scope"))
 
 
+def was_answered(error: RemoteUnavailable) -> bool:
+    """Whether a server was there and said no, whatever it means by it."""
+    return isinstance(error.__cause__, ServerAnswered)
+
+
 def is_too_much(error: RemoteUnavailable) -> bool:
     """Whether we only ask too often: the remote is well, and says when to come back."""
     cause = error.__cause__

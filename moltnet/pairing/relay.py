@@ -51,6 +51,12 @@ class Relay:
             elif pairing_id in committed.relayed or ANY_PAIRING in committed.relayed:
                 post.bell.ring_news()
 
+    def look_again(self, pairing_id: str) -> None:
+        """What is known of a paired network has changed: perhaps what waits may go now."""
+        post = self._posts.get(pairing_id)
+        if post is not None:
+            post.bell.ring()
+
     async def serve(self, way: Way, journal: Journal) -> None:
         """Relay over one way until cancelled, or until the journal closes. Trouble with the storage is waited out."""
         delays = _delays()

@@ -182,12 +182,12 @@ async def _http(settings: PairingSettings, environ: Mapping[str, str]) -> Abstra
     if settings.token is not None:
         headers["Authorization"] = f"Bearer {settings.token.reveal()}"
     server = parse_server_address(settings.remote_base_url)
-    tls = None if settings.ca_file is None else await trio.to_thread.run_sync(_trusting, settings.ca_file)
+    tls = None if settings.ca_file is None else await trio.to_thread.run_sync(trusting, settings.ca_file)
     guard = AddressGuard(allow_private=_may_be_private(settings, server))
     return open_http(server, headers=headers, environ=environ, tls=tls, guard=guard)
 
 
-def _trusting(ca_file: Path) -> ssl.SSLContext:
+def trusting(ca_file: Path) -> ssl.SSLContext:
     """Trusts the authorities in this file, and no others. Raises ``OSError``."""
     context = ssl.create_default_context(cafile=ca_file)
     context.set_alpn_protocols(["http/1.1"])

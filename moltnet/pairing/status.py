@@ -20,7 +20,7 @@ from moltnet.pairing.diagnostics import (
     Verdict,
     judge,
 )
-from moltnet.pairing.limits import STATUS_SECONDS
+from moltnet.pairing.limits import REFUSAL_SECONDS, STATUS_SECONDS
 from moltnet.protocol.codec import DecodeError, decode
 from moltnet.protocol.messages import TargetKind
 from moltnet.protocol.network import Network
@@ -32,6 +32,7 @@ log = get_logger("pairing")
 _RELAYING = frozenset({Status.CONNECTED, Status.DEGRADED})
 _WORDS = frozenset(Status)
 _ANY_TIME = Timestamp("")
+_REFUSED = Verdict(Status.ERROR, REQUEST_FAILED, RELAY_FAILED)
 
 
 @attrs.define(eq=False)
@@ -51,6 +52,9 @@ class PairingStatus:
     diagnostics: PairingDiagnostics | None = attrs.field(init=False)
     _checked_at: float | None = attrs.field(init=False, default=None)
     _takes_directs: bool = attrs.field(init=False, default=False)
+    _refused_at: float | None = attrs.field(init=False, default=None)
+    # What the last check found, which stands behind a refusal.
+    _found: Verdict = attrs.field(init=False, default=Verdict(Status.UNKNOWN))
 
     def __attrs_post_init__(self) -> None:
         self.status = self.settings.status if self.settings.enabled else Status.DISABLED
@@ -82,17 +86,19 @@ class PairingStatus:
         """Whether a message to a target of this kind (``TargetKind``) may be sent, as things stand.
 
         Ask for a check first if one is due: a pairing that is unknown or in error may not, and neither may one that
-        is incompatible.
+        is incompatible. One whose messages were refused may: nothing else tells when they are not any more.
         """
-        if self.is_off or self.status not in _RELAYING:
+        status = self._found.status if self._is_refused else self.status
+        if self.is_off or status not in _RELAYING:
             return False
-        return kind != TargetKind.DM or self.status == Status.CONNECTED or self._takes_directs
+        return kind != TargetKind.DM or status == Status.CONNECTED or self._takes_directs
 
     def refresh_due(self, now: float) -> bool:
         """Whether the status is too old to rely on at ``now``, a time of ``clock``. Never for one that is off."""
         if self.is_off:
             return False
-        return self.status in (Status.UNKNOWN, Status.ERROR) or self.seconds_left(now) <= 0
+        is_unsure = self.status in (Status.UNKNOWN, Status.ERROR) and not self._is_refused
+        return is_unsure or self.seconds_left(now) <= 0
 
     def seconds_left(self, now: float) -> float:
         """How long the last check may still be relied on; negative if it is too old, or if there was none."""
@@ -112,15 +118,18 @@ class PairingStatus:
             verdict = Verdict(Status.DEGRADED, known.reason, known.message)
         self._takes_directs = network.capabilities.direct_messages
         self._checked_at = self.clock()
+        self._found = verdict
+        # Whoever may look at the network may still not hand in messages: that shows when one is taken.
+        told = _REFUSED if self._is_refused and verdict.status in _RELAYING else verdict
         self._become(
-            verdict.status,
+            told.status,
             PairingDiagnostics(
                 checked_at=format_timestamp(self.wall_clock()),
                 remote_protocols=network.protocols,
                 remote_version=network.version,
                 remote_network_id=network.id,
-                reason=verdict.reason,
-                message=verdict.message,
+                reason=told.reason,
+                message=told.message,
             ),
         )
         return verdict
@@ -129,11 +138,25 @@ class PairingStatus:
         """A message was taken: what was unknown or in error is connected. What a check has found out stays."""
         if self.is_off or self.status not in (Status.UNKNOWN, Status.ERROR):
             return
+        found = self._found if self._is_refused else Verdict(Status.CONNECTED)
+        self._refused_at = None
         known = self.diagnostics
-        self._become(Status.CONNECTED, None if known is None else attrs.evolve(known, reason="", message=""))
+        self._become(
+            found.status,
+            None if known is None else attrs.evolve(known, reason=found.reason, message=found.message),
+        )
+
+    def refused(self, reason: str) -> None:
+        """The remote answered, and takes no message from us: our token is not good, or it is out of order.
+
+        Until it takes one, a check that passes does not say otherwise, or the status would go back and forth.
+        """
+        self.failed(reason)
+        self._refused_at = self.clock()
 
     def failed(self, reason: str, *, message: str = RELAY_FAILED) -> None:
         """A call failed. ``reason`` is for the log; ``message`` is what others are told: one of ``diagnostics``."""
+        self._refused_at = None
         if not self.settings.enabled:
             return
         if self.status != Status.ERROR:
@@ -141,6 +164,11 @@ class PairingStatus:
         at = format_timestamp(self.wall_clock())
         known = self.diagnostics or PairingDiagnostics(at)
         self._become(Status.ERROR, attrs.evolve(known, checked_at=at, reason=REQUEST_FAILED, message=message))
+
+    @property
+    def _is_refused(self) -> bool:
+        """Not for ever: of several servers, another one may be the one that relays by now."""
+        return self._refused_at is not None and self.clock() - self._refused_at < REFUSAL_SECONDS
 
     def check_failed(self, reason: str) -> None:
         """The remote did not answer with its document."""

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -154,10 +154,18 @@ async def open_server(directory: str, members: int, *, public: bool = False) -> 
     """``moltnet start`` on the database in ``directory``, mode bearer; ``agent-0`` and so on are members of the room.
 
     Everybody reads it if it is public: a file can't name more than 256 members.
+    """
+    async with open_configured(directory, server_config(members, public=public)) as target:
+        yield target
+
+
+@asynccontextmanager
+async def open_configured(directory: str, config: Mapping[str, object]) -> AsyncIterator[Target]:
+    """``moltnet start`` in ``directory`` on a config like that of ``server_config``.
 
     It logs as it would for a user, into ``server.log``. Started again on the same directory, it goes on where it was.
     """
-    _write_config(Path(directory, "Moltnet"), members, public=public)
+    _write_config(Path(directory, "Moltnet"), config)
     moltnet, log_path = Path(sys.executable).parent / "moltnet", Path(directory, "server.log")
     # Nothing else waits for this disk.
     with log_path.open("wb") as log:  # noqa: ASYNC230
@@ -170,9 +178,14 @@ async def open_server(directory: str, members: int, *, public: bool = False) -> 
             yield Target(welcome[1], "bench", "general", _WRITE, _READ, _ATTACH, process.pid)
 
 
-def _write_config(path: Path, members: int, *, public: bool) -> None:
+def _write_config(path: Path, config: Mapping[str, object]) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(orjson.dumps(config))
+
+
+def server_config(members: int, *, public: bool = False) -> dict[str, Any]:
     agents = [f"agent-{number}" for number in range(members)]
-    config = {
+    return {
         "version": "moltnet.v1",
         "network": {"id": "bench", "name": "Bench"},
         "server": {"listen_addr": "127.0.0.1:0", "limits": _LIMITS},
@@ -195,8 +208,6 @@ def _write_config(path: Path, members: int, *, public: bool) -> None:
             }
         ],
     }
-    path.touch(mode=0o600)
-    path.write_bytes(orjson.dumps(config))
 
 
 @asynccontextmanager

@@ -32,6 +32,7 @@ class Settings:
     missed_messages: int = 3000
     stored_messages: int = 8192
     reads: int = 300
+    relayed_messages: int = 10_000
 
 
 # Enough to see that a benchmark works, and nothing else.
@@ -50,4 +51,5 @@ TINY: Final = Settings(
     missed_messages=10,
     stored_messages=1024,
     reads=4,
+    relayed_messages=40,
 )

@@ -34,6 +34,7 @@ SHOWN = {
         "6 idle",
     ],
     "resume": ["resume of 10 events", "the same after a restart"],
+    "relay": ["send ×1", "backlog of 1 room", "send ×8", "backlog of 16 rooms"],
 }
 
 

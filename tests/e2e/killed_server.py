@@ -6,6 +6,7 @@ network says afterwards must be what they were told: nothing more, nothing less,
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import h11
@@ -207,10 +208,16 @@ def conversation_of(target: Mapping[str, object]) -> str:
 
 async def history(client: HttpClient, kind: str, id: str) -> list[str]:
     """The ids of all messages of a conversation, oldest first."""
-    found, before = list[str](), ""
+    return [str(message["id"]) for message in await messages(client, kind, id)]
+
+
+async def messages(client: HttpClient, kind: str, id: str) -> list[dict[str, Any]]:
+    """All messages of a conversation, oldest first."""
+    found: list[dict[str, Any]] = []
+    before = ""
     while True:
         page = (await client.get(f"/v1/{PLACES[kind]}/{id}/messages?limit=500{before}")).json()
-        found = [message["id"] for message in page["messages"]] + found
+        found = page["messages"] + found
         if not page["page"]["has_more"]:
             return found
         before = f"&before={page['page']['next_before']}"

@@ -20,7 +20,7 @@ from moltnet.protocol.pages import PageRequest
 
 MOLTNET = Path(sys.executable).parent / "moltnet"
 # Generous: these bound a test that hangs, they are never what a passing test waits for.
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 90.0
 POLL_SECONDS = 0.02
 
 
@@ -161,9 +161,9 @@ async def room_texts(server: Server, room: str = "general") -> list[tuple[str, s
     return [(message.sender.id, message.parts[0].text) for message in page.messages]
 
 
-async def wait_texts(server: Server, count: int) -> list[tuple[str, str]]:
+async def wait_texts(server: Server, count: int, patience_seconds: float = PATIENCE_SECONDS) -> list[tuple[str, str]]:
     """Wait until the room `general` holds so many messages; all of them."""
-    with trio.fail_after(PATIENCE_SECONDS):
+    with trio.fail_after(patience_seconds):
         while len(texts := await room_texts(server)) < count:
             await trio.sleep(POLL_SECONDS)
     return texts

@@ -3,8 +3,8 @@
 import trio
 import trio.testing
 
-from moltnet.pairing.relay_limits import LANE_ROWS, MAX_FAILED_ATTEMPTS, READ_ROWS, RELAY_SLOTS
-from moltnet.pairing.remote import Refused
+from moltnet.pairing.relay_limits import LANE_ROWS, MAX_FAILED_ATTEMPTS, READ_ROWS, RELAY_SLOTS, WINDOW_ROWS
+from moltnet.pairing.remote import Refused, RemoteUnavailable
 from moltnet.protocol.messages import TargetKind
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage.commands import AppendMessage
@@ -12,7 +12,7 @@ from tests.fakes.relaying import FakeWay, Relaying, open_relaying, order_in, una
 from tests.storage.examples import create_room, direct_post, post, relayed
 
 UNKNOWN_ROOM = Refused(404, "unknown_room", "unknown room")
-BAD_TOKEN = Refused(403, "missing_scope", "this needs a token with scope pair")
+BAD_TOKEN = RemoteUnavailable("answered 403: this needs a token with scope pair")
 
 
 def posts(count: int, room: str = "general", prefix: str = "m") -> list[AppendMessage]:
@@ -188,6 +188,21 @@ async def test_direct_messages_wait_for_a_remote_that_takes_none_now(autojump_cl
         way.status.relayable = lambda kind: True
         await wait_settled(relaying)
         assert way.arrived[-1] == "d1"
+
+
+async def test_however_many_direct_conversations_wait_rooms_go(autojump_clock: trio.testing.MockClock) -> None:
+    way = FakeWay()
+    way.status.relayable = lambda kind: kind != TargetKind.DM
+    async with open_relaying(way) as relaying:
+        await relaying.store.commit([create_room()])
+        count = WINDOW_ROWS + LANE_ROWS
+        await relaying.store.commit([relayed(direct_post(f"d{n}", f"direct-{n}")) for n in range(count)])
+        await relaying.say(*posts(3))
+        await wait_settled(relaying, waiting=count)
+        assert way.arrived == ["m0", "m1", "m2"]
+        way.status.relayable = lambda kind: True
+        await wait_settled(relaying)
+        assert set(way.arrived[3:]) == {f"d{n}" for n in range(count)}
 
 
 async def test_over_a_pairing_that_is_off_nothing_goes(autojump_clock: trio.testing.MockClock) -> None:

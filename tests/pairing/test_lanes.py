@@ -23,7 +23,7 @@ def anything(_: TargetKind) -> bool:
 
 
 def take(lanes: Lanes, now: float = 0.0) -> Lane:
-    lane = lanes.take(now, anything, 0.0)
+    lane = lanes.take(now, anything)
     assert lane is not None
     return lane
 
@@ -43,7 +43,7 @@ def test_conversations_have_their_turns_in_the_order_in_which_they_began() -> No
     assert lanes.place == 4
     first, second, third = (take(lanes) for _ in range(3))
     assert [lane.conversation for lane in (first, second, third)] == ["room:a", "room:b", "dm:c"]
-    assert lanes.take(0.0, anything, 0.0) is None
+    assert lanes.take(0.0, anything) is None
     assert send_all(lanes, first) == [1, 3]
     assert len(lanes) == 2
 
@@ -53,7 +53,7 @@ def test_a_lane_that_somebody_has_is_taken_by_nobody_else() -> None:
     lanes.read([row(1)])
     lane = take(lanes)
     lanes.read([row(2)])
-    assert lanes.take(0.0, anything, 0.0) is None
+    assert lanes.take(0.0, anything) is None
     assert send_all(lanes, lane) == [1, 2]
 
 
@@ -91,7 +91,7 @@ def test_a_resting_lane_keeps_one_row_and_its_order() -> None:
     lanes.read([row(7)])
     assert (len(lanes), lanes.next_rested()) == (2, 10.0)
     assert take(lanes, 9.0).conversation == "room:other"
-    assert lanes.take(9.9, anything, 0.0) is None
+    assert lanes.take(9.9, anything) is None
     lane = take(lanes, 10.0)
     assert send_all(lanes, lane) == [1]
     assert lanes.hungry() == [lane]
@@ -99,14 +99,14 @@ def test_a_resting_lane_keeps_one_row_and_its_order() -> None:
     assert send_all(lanes, take(lanes)) == [2, 3, 4, 5, 7]
 
 
-def test_a_lane_whose_kind_may_not_go_rests() -> None:
+def test_a_kind_that_may_not_go_is_left_and_takes_no_room() -> None:
     lanes = Lanes()
     lanes.read([row(1, "dm:d"), row(2, "dm:d"), row(3)])
-    lane = lanes.take(0.0, lambda kind: kind is not TargetKind.DM, 30.0)
+    lane = lanes.take(0.0, lambda kind: kind is not TargetKind.DM)
     assert lane is not None
-    assert lane.conversation == "room:general"
-    assert (len(lanes), lanes.next_rested()) == (2, 30.0)
-    assert lanes.take(30.0, anything, 60.0) is not None
+    assert (lane.conversation, lanes.left, len(lanes)) == ("room:general", {TargetKind.DM}, 1)
+    lanes.read([row(number, f"dm:d{number}") for number in range(4, 4 + WINDOW_ROWS)])
+    assert (len(lanes), lanes.has_room, lanes.place) == (1, True, 3 + WINDOW_ROWS)
 
 
 def test_many_conversations_that_rest_leave_room_for_others() -> None:
@@ -114,7 +114,7 @@ def test_many_conversations_that_rest_leave_room_for_others() -> None:
     lanes = Lanes()
     for number in range(300):
         lanes.read(rows(number * 20 + 1, number * 20 + 20, f"room:dead{number}"))
-        while (lane := lanes.take(0.0, anything, 0.0)) is not None:
+        while (lane := lanes.take(0.0, anything)) is not None:
             lanes.rest(lane, until=1e9)
     assert (len(lanes), lanes.has_room) == (300, True)
 

@@ -147,3 +147,42 @@ async def test_a_network_that_does_not_fit_is_not_asked_for_its_lists(reply: Rep
         with pytest.raises(RemoteUnavailable):
             await link.rooms(PageRequest())
         assert len(server.requests) == 1
+
+
+NO_SCOPE = answer(403, {"code": "missing_scope", "error": "this needs a token with scope pair", "request_id": "r"})
+BAD_TOKEN = answer(401, {"code": "invalid_token", "error": "invalid token", "request_id": "r"})
+TAKEN = answer(202, {"message_id": "m1", "event_id": "evt_1", "accepted": True})
+
+
+@pytest.mark.parametrize("refusal", [NO_SCOPE, BAD_TOKEN])
+async def test_a_token_that_may_look_and_not_send_is_one_change_of_the_status(refusal: Reply) -> None:
+    told: list[Pairing] = []
+    async with (
+        open_scripted_server(FITTING, refusal, FITTING, refusal, FITTING, TAKEN) as server,
+        links_to(pairing(server.url), told=told) as links,
+    ):
+        link = links.get("b")
+        assert link is not None
+        for _ in range(2):
+            await link.check()
+            with pytest.raises(RemoteUnavailable):
+                await link.send_message(b"{}")
+        await link.check()
+        assert [each.status for each in told] == ["connected", "error"]
+        await link.send_message(b"{}")
+    assert [each.status for each in told] == ["connected", "error", "connected"]
+
+
+async def test_a_remote_that_asks_us_to_slow_down_is_connected() -> None:
+    slower = answer(429, {"code": "rate_limited", "error": "too many", "request_id": "r"}, headers={"Retry-After": "1"})
+    told: list[Pairing] = []
+    async with (
+        open_scripted_server(FITTING, slower) as server,
+        links_to(pairing(server.url), told=told) as links,
+    ):
+        link = links.get("b")
+        assert link is not None
+        await link.check()
+        with pytest.raises(RemoteUnavailable):
+            await link.send_message(b"{}")
+    assert [each.status for each in told] == ["connected"]

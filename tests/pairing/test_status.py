@@ -8,7 +8,7 @@ import pytest
 
 from moltnet.config.settings import PairingSettings
 from moltnet.pairing.diagnostics import AGENTS_FAILED, NETWORK_FAILED, RELAY_FAILED, Status
-from moltnet.pairing.limits import STATUS_SECONDS
+from moltnet.pairing.limits import REFUSAL_SECONDS, STATUS_SECONDS
 from moltnet.pairing.status import PairingStatus
 from moltnet.protocol.network import SPOKEN_PROTOCOLS, Capabilities, Network
 from moltnet.protocol.pairings import Pairing
@@ -139,3 +139,51 @@ def test_a_success_does_not_hide_what_a_check_found() -> None:
         status.checked(network)
         status.succeeded()  # of a message that was on its way meanwhile
         assert status.pairing.status == found
+
+
+def test_a_check_that_passes_says_nothing_while_messages_are_refused() -> None:
+    """Else the status would go back and forth with each try."""
+    seen = watched()
+    seen.status.checked(FITTING)
+    for _ in range(3):
+        seen.status.refused("answered 403")
+        assert (seen.status.status, seen.status.may_relay("room")) == (Status.ERROR, True)
+        seen.now += STATUS_SECONDS / 10
+        seen.status.checked(FITTING)
+    assert [each.status for each in seen.told] == ["connected", "error"]
+    seen.status.succeeded()
+    assert [each.status for each in seen.told] == ["connected", "error", "connected"]
+
+
+def test_a_refused_network_that_changes_meanwhile_is_what_it_is() -> None:
+    seen = watched()
+    seen.status.checked(FITTING)
+    seen.status.refused("answered 403")
+    seen.status.checked(NO_DIRECTS)
+    assert (seen.status.status, seen.status.may_relay("dm"), seen.status.may_relay("room")) == ("error", False, True)
+    seen.status.succeeded()
+    assert seen.status.status == Status.DEGRADED
+    seen.status.refused("answered 403")
+    seen.status.checked(OTHER)
+    assert (seen.status.status, seen.status.may_relay("room")) == (Status.INCOMPATIBLE, False)
+
+
+def test_a_refusal_is_not_believed_for_ever() -> None:
+    """Another server of this network may relay by now, and this one sends nothing any more."""
+    seen = watched()
+    seen.status.checked(FITTING)
+    seen.status.refused("answered 401")
+    seen.now += REFUSAL_SECONDS
+    assert seen.status.refresh_due(seen.now)
+    seen.status.checked(FITTING)
+    assert seen.status.status == Status.CONNECTED
+
+
+def test_a_failed_call_ends_a_refusal() -> None:
+    seen = watched()
+    seen.status.checked(FITTING)
+    seen.status.refused("answered 401")
+    seen.status.check_failed("gone")
+    assert not seen.status.may_relay("room")
+    seen.status.checked(FITTING)
+    assert seen.status.status == Status.CONNECTED
