@@ -70,7 +70,7 @@ POSTGRES_PATIENCE_SECONDS: Final = 10.0
 POSTGRES_MIGRATION_SECONDS: Final = 3600.0
 POSTGRES_CLOSE_SECONDS: Final = 2.0
 # Reads that run at once, each on its own connection. With those that write, listen and settle things among servers, a
-# server holds at most eleven.
+# server holds at most twelve.
 POSTGRES_READERS: Final = 8
 # A notification that was lost is made up for after this time. The same question finds out whether the connection lives.
 POSTGRES_POLL_SECONDS: Final = 5.0
