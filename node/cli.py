@@ -1,6 +1,7 @@
 """`moltnet node …`: run a node in the foreground, and ask one that runs. Parse, do, say what came of it."""
 
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
@@ -10,7 +11,8 @@ from typing import Any, Final
 import click
 import trio
 
-from bridge.cli import BAD_CONFIGURATION, FAILED, OK, PathGroup, log_options
+from bridge import limits
+from bridge.cli import BAD_CONFIGURATION, FAILED, LEVELS, OK, PathGroup, log_options
 from bridge.desk import Desk
 from bridge.signals import run_until_signalled
 from moltnet import log
@@ -20,6 +22,7 @@ from node.config import load_node_config
 from node.control import Answer, Operation, Refusal, Request, handle_letters
 from node.control_client import NoAnswer, NotRunning, ask, find_socket
 from node.descriptors import allow_many_descriptors
+from node.recent_logs import LogQuery
 from node.report_text import letter_lines, node_lines
 from node.service import serve_node
 
@@ -127,6 +130,35 @@ def reload(path: Path | None, as_json: bool) -> int:
     text = f"reloaded: {'; '.join([*said, f'{done.unchanged} unchanged'])}"
     _say([encode(done).decode() if as_json else text])
     return OK
+
+
+@node.command(name="logs")
+@file_argument
+@click.option("--agent", "agent_id", default="", metavar="ID", help="Only lines about this agent.")
+@click.option("--level", type=click.Choice(LEVELS), default="debug", help="The least that is shown.")
+@click.option(
+    "--last", type=click.IntRange(0, limits.MAX_LOG_LINES), default=50, show_default=True, metavar="N", help="How many."
+)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C or the end of the node.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each, as with --log-format json.")
+def logs(path: Path | None, agent_id: str, level: str, last: int, follow: bool, as_json: bool) -> int:
+    """Show the newest lines of the log of the running node of PATH.
+
+    The node keeps some hundred lines of each agent in memory, of the level that it was started with. Older ones are
+    where its standard error goes.
+    """
+    show = None if as_json else partial(log.console_line, colours=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    query = LogQuery(level, last)
+    while True:
+        answer = _ask_running(path, Request(Operation.LOGS, agent_id, log=query))
+        if isinstance(answer, int):
+            return answer if query.after is None else OK  # it was there before: the node has ended
+        if answer.log is None:
+            return _refused(answer)
+        _say(answer.log.lines if show is None else map(show, answer.log.lines))
+        if not follow:
+            return OK
+        query = LogQuery(level, after=answer.log.last)
 
 
 @node.group(name="dead-letters")

@@ -27,6 +27,7 @@ from bridge.settings import state_name
 from moltnet.config.files import create_directories
 from moltnet.log import get_logger
 from moltnet.protocol.codec import DecodeError, decode, encode
+from node.recent_logs import LogPage, LogQuery, RecentLogs
 from node.report import NodeReport, report_node
 from node.supervisor import Node, Reloaded, ReloadRefused
 
@@ -38,6 +39,7 @@ _MAX_ADDRESS_BYTES: Final = 107
 
 class Operation(StrEnum):
     STATUS = "status"
+    LOGS = "logs"
     RELOAD = "reload"
     LIST = "list"
     RETRY = "retry"
@@ -55,11 +57,15 @@ class Refusal(StrEnum):
 
 @attrs.frozen
 class Request:
-    """`agent_id` and `event_ids` choose dead letters; without the one all agents are meant, without the others all."""
+    """`agent_id` and `event_ids` choose dead letters; without the one all agents are meant, without the others all.
+
+    `agent_id` and `log` choose lines of the log.
+    """
 
     operation: Operation
     agent_id: str = ""
     event_ids: tuple[str, ...] = ()
+    log: LogQuery = attrs.field(factory=LogQuery)
 
 
 @attrs.frozen
@@ -79,6 +85,7 @@ class Answer:
     status: NodeReport | None = None
     reloaded: Reloaded | None = None
     letters: tuple[Letters, ...] = ()
+    log: LogPage | None = None
 
 
 def socket_path(state_path: Path, source: Path) -> Path:
@@ -102,6 +109,7 @@ def socket_address(path: Path) -> Iterator[str]:
 async def serve_control(
     node: Node,
     reload: Callable[[], Awaitable[Reloaded]],
+    logs: RecentLogs | None = None,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -110,7 +118,7 @@ async def serve_control(
     try:
         with _listening(path) as sock:
             task_status.started()
-            await _serve(trio.SocketListener(trio.socket.from_stdlib_socket(sock)), Control(node, reload))
+            await _serve(trio.SocketListener(trio.socket.from_stdlib_socket(sock)), Control(node, reload, logs))
     except _Taken:
         log.warning("another node of this file is running; this one can't be asked for its status", socket=str(path))
     except OSError as error:
@@ -148,6 +156,7 @@ def _listening(path: Path) -> Iterator[socket.socket]:
             finally:
                 path.unlink(missing_ok=True)
     finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)  # as `bridge.ledger` does, and for the same reason
         os.close(lock)
 
 
@@ -171,6 +180,10 @@ class Control:
 
     _node: Node
     _reload: Callable[[], Awaitable[Reloaded]]
+    _logs: RecentLogs | None
+    _followers: trio.CapacityLimiter = attrs.field(
+        factory=lambda: trio.CapacityLimiter(limits.MAX_LOG_FOLLOWERS), init=False
+    )
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """One connection: a request on one line, its answer, the end."""
@@ -192,8 +205,26 @@ class Control:
                 case Operation.LIST | Operation.RETRY | Operation.DROP:
                     desks = {agent_id: child.desk for agent_id, child in self._node.children.items()}
                     return await handle_letters(desks, request)
+                case Operation.LOGS:
+                    return await self._read_log(request)
         except ReloadRefused as refused:
             return Answer(Refusal.BAD_CONFIGURATION, str(refused))
+
+    async def _read_log(self, request: Request) -> Answer:
+        agent_id, query = request.agent_id, request.log
+        if self._logs is None:
+            return Answer(Refusal.NOT_FOUND, "this node keeps no log in memory")
+        if query.after is None:
+            page = self._logs.find(agent_id, query)
+            if agent_id and agent_id not in self._node.children and not page.lines:
+                return Answer(Refusal.NOT_FOUND, f"this node has no agent {agent_id}")
+            return Answer(log=page)
+        if not self._followers.available_tokens:
+            return Answer(
+                Refusal.CONFLICT, f"{limits.MAX_LOG_FOLLOWERS} others follow this log, that is all there may be"
+            )
+        async with self._followers:
+            return Answer(log=await self._logs.follow(agent_id, query))
 
     async def _answer_line(self, line: bytes | None) -> Answer:
         if line is None:

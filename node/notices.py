@@ -3,10 +3,11 @@
 What makes a file invalid is in `node.config` and `bridge.attachment_rules`; here is what today's machine lacks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bridge.config import AttachmentConfig
-from bridge.runtimes.registry import AVAILABLE_KINDS
+from bridge.programs import program_problem
+from bridge.sandbox import runtime_environment
 from node.config import NodeConfig
 
 
@@ -22,11 +23,28 @@ def node_notices(config: NodeConfig, environ: Mapping[str, str]) -> Iterator[str
 def attachment_notices(config: AttachmentConfig, environ: Mapping[str, str]) -> Iterator[str]:
     """What keeps one agent from working as its configuration says."""
     runtime = config.runtime
-    if runtime.kind not in AVAILABLE_KINDS:
-        available = " and ".join(AVAILABLE_KINDS)
-        yield f"runtime kind {runtime.kind} is not available in this version; {available} are"
     if runtime.workspace_path is not None and not runtime.workspace_path.is_dir():
         yield f"workspace_path {runtime.workspace_path} is not a directory"
+    if (problem := program_notice(config, environ)) is not None:
+        yield problem
     for name in runtime.env:
         if name not in environ:
             yield f"runtime.env names {name}, which is not set"
+
+
+def program_notices(attachments: Iterable[AttachmentConfig], environ: Mapping[str, str]) -> Iterator[str]:
+    """One sentence for each agent whose program is missing. The configuration may be meant for another machine."""
+    for attachment in attachments:
+        if (problem := program_notice(attachment, environ)) is not None:
+            yield f"{attachment.agent.id}: {problem}"
+
+
+def program_notice(config: AttachmentConfig, environ: Mapping[str, str]) -> str | None:
+    """Why the program of an agent cannot be started, as far as can be seen without starting it."""
+    runtime = config.runtime
+    if not runtime.command:
+        return None
+    # As it is looked for when a turn starts: beside ours, too.
+    search_path = runtime_environment(environ, given={}).get("PATH")
+    problem = program_problem(runtime.command[0], runtime.workspace_path or config.state_dir, search_path)
+    return None if problem is None else f"runtime kind {runtime.kind} cannot start: {problem}"

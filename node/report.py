@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from bridge import limits
-from bridge.activity import Activity, PastTurn, Work
+from bridge.activity import Activity, PastTurn, WaitingApproval, Work
 from bridge.status import AttachmentState, AttachmentStatus
 from moltnet import __version__
 from moltnet.log import mask_text
@@ -46,10 +46,24 @@ class TurnReport:
 
 
 @attrs.frozen
+class ApprovalReport:
+    """A message that waits for an operator. Without `approval_id` the server has yet to hear of it."""
+
+    event_id: str
+    conversation: str
+    sender: str
+    reason: str
+    since: str
+    approval_id: str = attrs.field(default="", metadata=ALWAYS)
+    expires_at: str = attrs.field(default="", metadata=ALWAYS)
+
+
+@attrs.frozen
 class AttachmentReport:
     """One attachment. `since` is when it came into `state`, `retry_at` when it is tried again, backing off or parked.
 
-    `conversations` are at most `limits.REPORTED_CONVERSATIONS` of those with something to do, running turns first.
+    `conversations` are at most `limits.REPORTED_CONVERSATIONS` of those with something to do, running turns first, and
+    `approvals` as many of the `waiting_approvals`, the oldest. `approvals_problem`: why the server can't be asked now.
     """
 
     agent_id: str
@@ -67,6 +81,10 @@ class AttachmentReport:
     given_up_messages: int = attrs.field(default=0, metadata=ALWAYS)
     conversations: tuple[ConversationReport, ...] = attrs.field(default=(), metadata=ALWAYS)
     last_turns: tuple[TurnReport, ...] = attrs.field(default=(), metadata=ALWAYS)
+    waiting_approvals: int = attrs.field(default=0, metadata=ALWAYS)
+    refused_messages: int = attrs.field(default=0, metadata=ALWAYS)
+    approvals_problem: str = attrs.field(default="", metadata=ALWAYS)
+    approvals: tuple[ApprovalReport, ...] = attrs.field(default=(), metadata=ALWAYS)
 
 
 @attrs.frozen
@@ -128,6 +146,12 @@ def _attachment(child: Child, times: _Clock) -> AttachmentReport:
         given_up_messages=status.given_up_wakes,
         conversations=tuple(_conversation(each, times) for each in islice(activities, limits.REPORTED_CONVERSATIONS)),
         last_turns=tuple(_turn(each, times) for each in reversed(status.past_turns)),
+        waiting_approvals=len(status.approvals),
+        refused_messages=status.refused_wakes,
+        approvals_problem=mask_text(status.approvals_problem),
+        approvals=tuple(
+            _approval(each, times) for each in islice(status.approvals.values(), limits.REPORTED_CONVERSATIONS)
+        ),
     )
 
 
@@ -139,6 +163,18 @@ def _conversation(activity: Activity, times: _Clock) -> ConversationReport:
         activity.messages,
         activity.brake or "",
         times.timestamp(activity.until),
+    )
+
+
+def _approval(waiting: WaitingApproval, times: _Clock) -> ApprovalReport:
+    return ApprovalReport(
+        waiting.event_id,
+        waiting.conversation,
+        waiting.sender,
+        waiting.reason,
+        times.timestamp(waiting.since),
+        waiting.approval_id,
+        waiting.expires_at,
     )
 
 

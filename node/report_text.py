@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 from bridge.dead_letters import DeadLetter
 from moltnet.protocol.times import Timestamp, parse_timestamp
-from node.report import AttachmentReport, ConversationReport, NodeReport
+from node.report import ApprovalReport, AttachmentReport, ConversationReport, NodeReport
 
 _SHOWN_TURNS = 3
+_SHOWN_APPROVALS = 5
 
 
 def node_lines(report: NodeReport) -> Iterator[str]:
@@ -35,6 +36,7 @@ def attachment_lines(report: AttachmentReport, now: str) -> Iterator[str]:
     )
     for conversation in report.conversations:
         yield f"  {_conversation(conversation, now)}"
+    yield from _approvals(report, now)
     for turn in report.last_turns[:_SHOWN_TURNS]:
         reason = f": {printable(turn.reason)}" if turn.reason else ""
         ago = _span(turn.ended_at, now)
@@ -61,6 +63,26 @@ def _conversation(report: ConversationReport, now: str) -> str:
     until = f", goes on in {_span(now, report.until)}" if report.until else ""
     doing = f"{report.work}{held_by} for {_span(report.since, now)}{until}"
     return f"{doing}: {printable(report.conversation)}, {_count(report.messages, 'message')}"
+
+
+def _approvals(report: AttachmentReport, now: str) -> Iterator[str]:
+    if report.refused_messages:
+        yield f"  denied, or not approved in time: {_count(report.refused_messages, 'message')}"
+    if not report.waiting_approvals:
+        return
+    problem = f"; the server can't be asked: {printable(report.approvals_problem)}" if report.approvals_problem else ""
+    yield f"  waiting for approval: {_count(report.waiting_approvals, 'message')}{problem}"
+    for approval in report.approvals[:_SHOWN_APPROVALS]:
+        yield f"    {_approval(approval, now)}"
+    if (more := report.waiting_approvals - _SHOWN_APPROVALS) > 0:
+        yield f"    and {more} more"
+
+
+def _approval(report: ApprovalReport, now: str) -> str:
+    expires = f", expires in {_span(now, report.expires_at)}" if report.expires_at else ""
+    known = f"{printable(report.approval_id)}{expires}" if report.approval_id else "not asked yet"
+    where = f"{printable(report.conversation)} from {printable(report.sender)}, {printable(report.reason)}"
+    return f"{known}: {where}, for {_span(report.since, now)}"
 
 
 def _count(number: int, what: str) -> str:

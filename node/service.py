@@ -16,10 +16,11 @@ from functools import partial
 import attrs
 import trio
 
+from moltnet.systemd import ServiceManager
 from node.config import NodeConfig
 from node.control import serve_control
+from node.recent_logs import keep_recent_logs
 from node.supervisor import Node, Reloaded, ReloadRefused, run_node
-from node.systemd import ServiceManager
 
 
 @attrs.frozen
@@ -48,16 +49,17 @@ async def serve_node(
 ) -> None:
     """Run a node until `drain` is set and it has ended; `load` reads its file again, `hangups` says when."""
     manager = ServiceManager.of_environment(environ)
-    async with trio.open_nursery() as around:
-        async with trio.open_nursery() as running:
-            node: Node = await running.start(partial(run_node, config, drain=drain, environ=environ, load=load))
-            service = _Service(node, manager)
-            await around.start(serve_control, node, service.reload)
-            around.start_soon(_reload_at, hangups, service)
-            around.start_soon(_tell_of_stop, drain, manager)
-            around.start_soon(manager.keep_watchdog)
-            service.tell_ready()
-        around.cancel_scope.cancel(reason="the node has ended")
+    with keep_recent_logs() as logs:
+        async with trio.open_nursery() as around:
+            async with trio.open_nursery() as running:
+                node: Node = await running.start(partial(run_node, config, drain=drain, environ=environ, load=load))
+                service = _Service(node, manager)
+                await around.start(serve_control, node, service.reload, logs)
+                around.start_soon(_reload_at, hangups, service)
+                around.start_soon(_tell_of_stop, drain, manager)
+                around.start_soon(manager.keep_watchdog)
+                service.tell_ready()
+            around.cancel_scope.cancel(reason="the node has ended")
 
 
 async def _reload_at(hangups: trio.MemoryReceiveChannel[None], service: _Service) -> None:

@@ -42,15 +42,15 @@ def test_an_attachment_takes_what_it_does_not_say_from_the_file(policy: dict[str
     """In both generations of policies."""
     config = load_node(
         tmp_path,
-        {"brakes": {"turns_per_hour": 10}, **policy},
+        {"brakes": {"turns_per_hour": 10, "approval_seconds": 60}, **policy},
         {"brakes": {"cooldown_seconds": 0}},
         parallel_turns=8,
-        brakes={"parallel_turns": 2, "cooldown_seconds": 5},
+        brakes={"parallel_turns": 2, "cooldown_seconds": 5, "approval_seconds": 3600},
     )
     assert config.parallel_turns == 8
     assert [each.brakes for each in config.attachments] == [
-        BrakeSettings(parallel_turns=2, cooldown_seconds=5, turns_per_hour=10),
-        BrakeSettings(parallel_turns=2, cooldown_seconds=0),
+        BrakeSettings(parallel_turns=2, cooldown_seconds=5, turns_per_hour=10, approval_seconds=60),
+        BrakeSettings(parallel_turns=2, cooldown_seconds=0, approval_seconds=3600),
     ]
 
 
@@ -68,6 +68,8 @@ def test_a_bridge_file_has_brakes_too(tmp_path: Path) -> None:
         ("cooldown_seconds", -1, "must be from 0 to 3600"),
         ("cooldown_seconds", "5s", "must be a number"),
         ("cooldown", 5, "is not a known field"),
+        ("approval_seconds", 0, "must be from 1 to 2592000"),
+        ("approval_seconds", 1.5, "must be an integer"),
     ],
 )
 def test_a_brake_that_is_none_is_refused_where_it_stands(key: str, value: object, message: str, tmp_path: Path) -> None:

@@ -54,7 +54,9 @@ def test_a_bridge_without_a_command_says_which_one_in_a_line(group: str, capsys:
     assert (out, err) == ("", wanted)
 
 
-@pytest.mark.parametrize(("group", "commands"), [("node", "start, status, reload, dead-letters"), ("bridge", "run")])
+@pytest.mark.parametrize(
+    ("group", "commands"), [("node", "start, status, reload, logs, dead-letters"), ("bridge", "run")]
+)
 @pytest.mark.parametrize("word", ["stop", "halt", "strat"])
 def test_a_word_that_is_neither_file_nor_command_is_said_to_be_neither(
     group: str,

@@ -4,6 +4,7 @@ import json
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -13,16 +14,18 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from bridge import limits
-from bridge.activity import Activity, Brake, Outcome, PastTurn
+from bridge.activity import Activity, Brake, Outcome, PastTurn, WaitingApproval
 from bridge.dead_letters import DeadLetters
 from bridge.errors import AttachRefused
 from bridge.policy import Wake, WakeReason
 from bridge.runtimes.runtime import Conversation
 from moltnet.config.problems import ConfigError, Problem
 from moltnet.protocol.codec import encode
+from moltnet.protocol.times import format_timestamp, utc_now
 from node.config import NodeConfig
 from node.control import Operation, Refusal, Request, serve_control, socket_path
 from node.control_client import NoAnswer, NotRunning, ask, find_socket
+from node.report import NodeReport
 from node.report_text import node_lines
 from node.supervisor import Node, run_node
 from tests.expected_errors import ExpectedErrors
@@ -93,6 +96,35 @@ async def test_the_status_shows_connections_queues_brakes_and_turns(
         assert "failed after 1.5 s, net:room:other: exit code 3" in text
         assert "\x1b" not in text
     expected_errors.take("parked")
+
+
+async def test_the_status_shows_what_waits_for_approval(tmp_path: Path) -> None:
+    async with controlled(node_config(tmp_path, "alpha")) as (node, path):
+        status = node.statuses["alpha"]
+        assert "approval" not in "\n".join(node_lines(await told(path)))
+        for number in range(7):
+            waiting = WaitingApproval(f"evt_{number}", "net:room:general", "molt://net/agents/\x1b[2J", "mention")
+            status.approvals[waiting.event_id] = waiting
+        status.approvals["evt_0"].approval_id = "apr_1"
+        status.approvals["evt_0"].expires_at = format_timestamp(utc_now() + timedelta(minutes=10, seconds=30))
+        status.refused_wakes, status.approvals_problem = 1, "refused: token=abc123 is unknown"
+        report = await told(path)
+        (alpha,) = report.attachments
+        assert (alpha.waiting_approvals, alpha.refused_messages, len(alpha.approvals)) == (7, 1, 7)
+        assert (alpha.approvals[0].approval_id, alpha.approvals[1].approval_id) == ("apr_1", "")
+        text = "\n".join(node_lines(report))
+        assert "waiting for approval: 7 messages; the server can't be asked: refused: token=*** is unknown" in text
+        assert "apr_1, expires in 10 min: net:room:general from molt://net/agents/\N{REPLACEMENT CHARACTER}[2J" in text
+        assert "not asked yet: net:room:general" in text
+        assert "and 2 more" in text
+        assert "denied, or not approved in time: 1 message" in text
+        assert "\x1b" not in text
+
+
+async def told(path: Path) -> NodeReport:
+    report = (await ask(path, STATUS)).status
+    assert report is not None
+    return report
 
 
 async def test_a_node_that_drains_still_answers_and_says_so(tmp_path: Path) -> None:

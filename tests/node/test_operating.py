@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,12 @@ async def test_a_node_is_asked_changed_and_reloaded_while_it_runs(host: Host, se
         assert {name: each["state"] for name, each in before.items()} == {"alpha": "attached", "beta": "attached"}
         assert before["alpha"]["cursor"] == wake.id
         assert [turn["outcome"] for turn in before["alpha"]["last_turns"]] == ["finished"]
+        code, out, err = await host.moltnet("logs", "--agent", "alpha", "--json")
+        assert (code, err) == (0, "")
+        assert [json.loads(line)["event"] for line in out.splitlines()] == ["attached", "turn started", "turn finished"]
+        shown = (await host.moltnet("logs", "--last", "1", "--level", "info"))[1]
+        assert shown.rstrip("\n") in host.log()
+        assert (await host.moltnet("logs", "--agent", "nobody"))[0] == 4
 
         host.document["attachments"][1]["agent"]["name"] = "Beta the Second"
         host.add("gamma", "cat >> heard")
@@ -140,8 +147,24 @@ async def test_a_node_is_asked_changed_and_reloaded_while_it_runs(host: Host, se
         code, out, _ = await host.moltnet("status")
         assert code == 0
         assert "alpha (net, command): attached" in out
-        process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0
+        async with trio.open_nursery() as nursery:
+            follower: trio.Process = await nursery.start(
+                partial(
+                    trio.run_process,
+                    [sys.executable, "-m", "moltnet.cli.main", "node", "logs", "--follow", "--json"],
+                    cwd=host.directory,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+            )
+            assert follower.stdout is not None
+            followed = (await follower.stdout.receive_some()).decode()
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+            # It ends with the node, and that is no failure.
+            assert await follower.wait() == 0
+        assert '"event": "node starting"' in followed
+    assert (await host.moltnet("logs", "--follow"))[0] == 6
     code, _, err = await host.moltnet("status")
     assert (code, err) == (6, f"moltnet node: no node of {host.directory}/MoltnetNode is running\n")
     assert "Traceback" not in host.log()

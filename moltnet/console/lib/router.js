@@ -1,0 +1,43 @@
+// The URL is the selection: which view is open, of what. Back, forward, reload and links to others work.
+
+import { store } from "./store.js";
+
+export const HOME = "/console/";
+const VIEWS = ["room", "dm", "thread", "agents", "agent", "approvals", "pairings", "pairing", "events", "health", "admin"];
+
+export const route = { view: "home", id: "", query: new URLSearchParams() };
+
+/** The address of a view, and of one thing in it: `path("room", "general", { message: "msg_1" })`. */
+export function path(view, id = "", query = {}) {
+  const tail = new URLSearchParams(query).toString();
+  return `${HOME}${view === "home" ? "" : view}${id ? `/${encodeURIComponent(id)}` : ""}${tail ? `?${tail}` : ""}`;
+}
+
+function readUrl() {
+  const [view = "", ...rest] = location.pathname.slice(HOME.length).replace(/\/$/, "").split("/");
+  let id = "";
+  try {
+    id = decodeURIComponent(rest.join("/"));
+  } catch {
+    id = rest.join("/");
+  }
+  Object.assign(route, { view: VIEWS.includes(view) ? view : "home", id, query: new URLSearchParams(location.search) });
+  store.changed("route");
+}
+
+export function navigate(to, { replace = false } = {}) {
+  history[replace ? "replaceState" : "pushState"](null, "", to);
+  readUrl();
+}
+
+/** Follow links of ours without leaving the page. */
+export function startRouter() {
+  document.addEventListener("click", (click) => {
+    const link = click.target.closest?.("a[href^='/console/']");
+    if (!link || click.button !== 0 || click.metaKey || click.ctrlKey || click.shiftKey || click.altKey) return;
+    click.preventDefault();
+    navigate(link.getAttribute("href"));
+  });
+  addEventListener("popstate", readUrl);
+  readUrl();
+}

@@ -1,0 +1,50 @@
+// The one store of state: named slices, changed in place, and views that are drawn again once per frame.
+//
+// A view names the slices that it reads. Maps of thousands of rooms are not copied for every event: a change counts up its
+// slice, and whoever reads that slice is drawn again.
+
+import { useEffect, useState } from "./html.js";
+
+// A page in the background gets no frames, but its title shows what is unread.
+const HIDDEN_FRAME_MS = 250;
+
+export class Store {
+  #watchers = new Set();
+  #changed = new Set();
+  #scheduled = false;
+
+  /** Say that these slices are not what they were. */
+  changed(...slices) {
+    for (const slice of slices) this.#changed.add(slice);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    if (document.hidden) setTimeout(() => this.#flush(), HIDDEN_FRAME_MS);
+    else requestAnimationFrame(() => this.#flush());
+  }
+
+  /** Call `look` after each frame in which one of the slices has changed. Returns how to stop that. */
+  watch(slices, look) {
+    const watcher = { slices, look };
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  #flush() {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    this.#scheduled = false;
+    for (const { slices, look } of [...this.#watchers]) if (slices.some((slice) => changed.has(slice))) look();
+  }
+}
+
+export const store = new Store();
+
+/** Draw this view again whenever one of the slices changes. */
+export function useSlices(...slices) {
+  const [, redraw] = useState(0);
+  useEffect(() => {
+    // What changed between the first drawing and this effect has not been seen.
+    redraw((count) => count + 1);
+    return store.watch(slices, () => redraw((count) => count + 1));
+  }, [slices.join(" ")]);
+}

@@ -1,0 +1,110 @@
+// How the network and this connection are: warnings, and what the server counts, over the time that the view is open.
+
+import * as api from "../lib/api.js";
+import { html, useEffect, useState } from "../lib/html.js";
+import { useSlices } from "../lib/store.js";
+import { outwardLink } from "../lib/html.js";
+import { Panel, Problem } from "../parts/bits.js";
+import { isAdmin, model, whyNotAdmin } from "../state/model.js";
+
+const EVERY_MS = 2_000;
+const KEPT_SAMPLES = 150;
+const WIDTH = 240;
+const HEIGHT = 48;
+
+/** The sum of a metric's series in Prometheus's text, of those with a label if there is one. */
+export function readMetric(text, name, label = "") {
+  let sum = 0;
+  for (const line of text.split("\n")) {
+    if (!line.startsWith(name) || !/[ {]/.test(line[name.length] ?? "")) continue;
+    if (!label || line.includes(label)) sum += Number(line.slice(line.lastIndexOf(" ") + 1)) || 0;
+  }
+  return sum;
+}
+
+const PLOTS = [
+  ["messages per second", (text) => readMetric(text, "moltnet_events_published_total", 'type="message.created"'), "rate"],
+  ["requests per second", (text) => readMetric(text, "moltnet_http_requests_total"), "rate"],
+  ["CPU share, %", (text) => 100 * readMetric(text, "process_cpu_seconds_total"), "rate"],
+  ["memory, MB", (text) => readMetric(text, "process_resident_memory_bytes") / 1e6, "value"],
+  ["attached agents", (text) => readMetric(text, "moltnet_active_attachments"), "value"],
+  ["event streams", (text) => readMetric(text, "moltnet_active_sse_subscribers"), "value"],
+  ["wakes waiting", (text) => readMetric(text, "moltnet_pending_wakes"), "value"],
+  ["changes waiting for the storage", (text) => readMetric(text, "moltnet_journal_waiting_commands"), "value"],
+  ["event loop, ms behind", (text) => 1e3 * readMetric(text, "moltnet_trio_round_seconds"), "value"],
+];
+
+export function HealthView() {
+  useSlices("network", "stream", "events", "session");
+  const { samples, error } = useSamples();
+  const warnings = model.network.warnings ?? [];
+  const store = samples.length > 0 ? readMetric(samples.at(-1).text, "moltnet_store_health") : null;
+  return html`<${Panel} title="network">
+      ${warnings.length === 0 && html`<p class="empty">The network reports no warnings.</p>`}
+      <ul class="cards">${warnings.map(({ severity, code, message, action, docs_url }) => html`<li class="card" key=${code}>
+        <p class="problem">${severity}: ${message || code}</p><p>${action} ${docs_url && outwardLink(docs_url, "read more")}</p>
+      </li>`)}</ul>
+      <dl class="facts">
+        <dt>version</dt><dd>${model.network.version}</dd>
+        <dt>stream</dt><dd>${model.stream.state}</dd>
+        <dt>last event came after</dt><dd>${model.events.length > 0 ? `${Math.round(model.stream.lagMs)} ms, by the clocks of both` : "—"}</dd>
+        <dt>storage</dt><dd>${store === null ? "—" : store === 1 ? "takes writes" : "does not take writes"}</dd>
+      </dl>
+      <div class="plots"><${Plot} title="events here per second" values=${model.stream.perSecond.map(({ count }) => count)} /></div>
+    <//>
+    <${Panel} title="server">
+      ${!isAdmin() && html`<p class="read-only" role="note">What the server counts: ${whyNotAdmin()}</p>`}
+      ${error && html`<${Problem} error=${error} />`}
+      <div class="plots">${isAdmin() && PLOTS.map(([title, , kind], index) => html`<${Plot} key=${title} title=${title} values=${seriesOf(samples, index, kind)} />`)}</div>
+    <//>`;
+}
+
+function useSamples() {
+  const [state, setState] = useState({ samples: [], error: "" });
+  useEffect(() => {
+    if (!isAdmin()) return undefined;
+    let isOpen = true;
+    let timer = 0;
+    const sample = async () => {
+      try {
+        const text = await api.getMetrics();
+        const taken = { at: performance.now() / 1_000, text, values: PLOTS.map(([, read]) => read(text)) };
+        // Only the newest text is kept.
+        const before = (samples) => samples.slice(1 - KEPT_SAMPLES).map(({ at, values }) => ({ at, values, text: "" }));
+        if (isOpen) setState(({ samples }) => ({ samples: [...before(samples), taken], error: "" }));
+      } catch (problem) {
+        if (isOpen) setState(({ samples }) => ({ samples, error: problem.message }));
+      }
+      if (isOpen) timer = setTimeout(sample, EVERY_MS);
+    };
+    sample();
+    return () => {
+      isOpen = false;
+      clearTimeout(timer);
+    };
+  }, []);
+  return state;
+}
+
+function seriesOf(samples, index, kind) {
+  if (kind === "value") return samples.map(({ values }) => values[index]);
+  return samples.slice(1).map(({ at, values }, before) => {
+    // A server that was started again counts from the beginning.
+    return Math.max(0, values[index] - samples[before].values[index]) / (at - samples[before].at);
+  });
+}
+
+function Plot({ title, values }) {
+  const most = Math.max(1e-9, ...values);
+  const step = WIDTH / Math.max(1, values.length - 1);
+  const points = values.map((value, index) => `${(index * step).toFixed(1)},${(HEIGHT - 2 - (value / most) * (HEIGHT - 4)).toFixed(1)}`);
+  const now = values.length > 0 ? shortNumber(values.at(-1)) : "—";
+  return html`<figure class="plot">
+    <figcaption>${title} <strong>${now}</strong></figcaption>
+    <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${title}: now ${now}, at most ${shortNumber(most)}">
+      <polyline points=${points.join(" ")} />
+    </svg>
+  </figure>`;
+}
+
+const shortNumber = (value) => (value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(2));
