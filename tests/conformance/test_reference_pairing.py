@@ -161,8 +161,7 @@ async def test_without_direct_messages_there_ours_wait_and_rooms_go() -> None:
         await say(ours, room_message("to all"))
         await wait_until(lambda: networks.theirs.texts("room", "general") == ["to all"])
         assert [pairing.status for pairing in ours.links.pairings()] == ["degraded"]
-        found = await depth(ours, f"to_{THEIRS}")
-        assert (found.waiting, found.dead) == (1, 0)
+        await wait_settled(ours, f"to_{THEIRS}", waiting=1)
 
 
 async def test_its_lists_are_read_page_by_page() -> None:

@@ -91,12 +91,12 @@ async def depth(app: App, pairing_id: str) -> OutboxDepth:
     return OutboxDepth(pairing_id)
 
 
-async def wait_settled(app: App, pairing_id: str, *, dead: int = 0) -> None:
-    """Wait until nothing waits for a pairing any more, but so many dead letters."""
+async def wait_settled(app: App, pairing_id: str, *, waiting: int = 0, dead: int = 0) -> None:
+    """Wait until only so much waits for a pairing any more, and there are so many dead letters."""
     with trio.fail_after(30):
         while True:
             found = await depth(app, pairing_id)
-            if (found.waiting, found.dead) == (0, dead):
+            if (found.waiting, found.dead) == (waiting, dead):
                 return
             await trio.sleep(0.002)
 

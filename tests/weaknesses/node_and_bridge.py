@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tests.bridge import (
+    test_approvals,
     test_attachment,
     test_conversation,
     test_credential,
     test_desk,
     test_ending,
     test_loop,
+    test_missed,
     test_policy,
     test_preflight,
     test_reconnect,
@@ -23,6 +25,8 @@ NODE_AND_BRIDGE: Final[Mapping[int, tuple[str, tuple[Callable[..., Any], ...]]]]
         "what is said while the node is down",
         (
             test_loop.test_what_was_said_while_the_node_was_down_is_answered_after_its_start,
+            test_missed.test_what_the_log_of_events_has_forgotten_is_fetched_from_the_history_and_done_once,
+            test_missed.test_direct_messages_are_fetched_too,
             test_many.test_nothing_is_lost_doubled_or_leaked_while_everything_breaks,
         ),
     ),
@@ -38,6 +42,7 @@ NODE_AND_BRIDGE: Final[Mapping[int, tuple[str, tuple[Callable[..., Any], ...]]]]
         (
             test_reconnect.test_a_server_that_is_not_up_yet_is_waited_for,
             test_reconnect.test_a_certain_refusal_ends_it_at_once,
+            test_supervisor.test_a_refused_child_is_parked_is_shown_and_looks_again_later,
             test_preflight.test_an_answer_other_than_yes_is_a_refusal_or_passes,
         ),
     ),
@@ -61,6 +66,15 @@ NODE_AND_BRIDGE: Final[Mapping[int, tuple[str, tuple[Callable[..., Any], ...]]]]
         (
             test_loop.test_a_wake_is_acked_when_its_turn_is_finished_and_not_before,
             test_conversation.test_a_failed_turn_is_tried_again_with_growing_delays_and_says_so,
+        ),
+    ),
+    7: (
+        "approval of wakes",
+        (
+            test_approvals.test_a_wake_waits_until_it_is_approved_and_then_runs,
+            test_approvals.test_what_is_denied_or_not_decided_in_time_wakes_nobody,
+            test_approvals.test_decisions_made_while_the_node_was_down_are_found_at_its_start,
+            test_policy.test_a_room_wakes_as_its_policy_says,
         ),
     ),
     8: (
@@ -91,7 +105,7 @@ NODE_AND_BRIDGE: Final[Mapping[int, tuple[str, tuple[Callable[..., Any], ...]]]]
         "others' conversations",
         (test_attach_protocol.test_an_attachment_gets_what_its_agent_may_read_and_nothing_else,),
     ),
-    14: ("the same id elsewhere", (test_policy.test_a_name_in_the_text_is_no_mention,)),
+    14: ("the same id elsewhere", (test_policy.test_only_the_agents_own_messages_are_suppressed,)),
     15: (
         "one bad attachment, no reload, no status",
         (
@@ -103,7 +117,6 @@ NODE_AND_BRIDGE: Final[Mapping[int, tuple[str, tuple[Callable[..., Any], ...]]]]
     ),
     16: ("two nodes of one agent", (test_ending.test_the_same_attachment_runs_once,)),
 }
-"""The seventh is the approval of `reply: manual`."""
 
 LOOPS: Final = (test_node_and_bridge.test_two_agents_that_answer_each_other_stop_at_their_turns_of_an_hour,)
 """Of the runtimes' weaknesses, the one that the node answers."""

@@ -13,10 +13,10 @@ import pytest
 from tests.attach import test_crowd, test_offline
 from tests.attach import test_limits as test_attach_limits
 from tests.bridge import test_loop
+from tests.cli import test_weaknesses as test_command_line
 from tests.conformance import test_reference_client
 from tests.http import test_backlog
-from tests.scale import test_directory_pages, test_races, test_sqlite_pages, test_streams
-from tests.storage.backup import test_any_network
+from tests.scale import test_directory_pages, test_races, test_streams
 from tests.weaknesses import (
     test_attach_protocol,
     test_auth,
@@ -28,8 +28,12 @@ from tests.weaknesses import (
     test_server_config,
     test_storage,
 )
+from tests.weaknesses.command_line import COMMAND_LINE
 from tests.weaknesses.discovery_documents import DISCOVERY_DOCUMENTS
 from tests.weaknesses.node_and_bridge import LOOPS, NODE_AND_BRIDGE
+from tests.weaknesses.pairing import PAIRING
+from tests.weaknesses.runtimes import RUNTIMES
+from tests.weaknesses.storage import STORAGE
 
 Tests = tuple[Callable[..., Any], ...]
 Weaknesses = Mapping[int, tuple[str, Tests]]
@@ -164,49 +168,6 @@ HTTP_API: Final[Weaknesses] = {
     ),
     15: ("apply", (test_http_api.test_apply_does_all_of_it_or_nothing_and_reports_the_members,)),
 }
-STORAGE: Final[Weaknesses] = {
-    1: ("no log of events", (test_storage.test_events_and_wakes_are_there_after_a_restart,)),
-    2: ("several servers", (test_races.test_two_servers_on_one_database_are_one_network,)),
-    3: ("order", (test_storage.test_order_survives_a_clock_that_steps_back_and_a_restart,)),
-    4: ("settings of connections", (test_storage.test_every_connection_has_its_settings,)),
-    5: (
-        "one connection",
-        (
-            test_storage.test_reading_goes_on_while_a_write_waits,
-            test_http_api.test_filtering_a_public_stream_reads_nothing_from_the_store,
-        ),
-    ),
-    6: ("modes of files", (test_storage.test_a_directory_keeps_its_mode_and_the_files_in_it_are_private,)),
-    8: (
-        "whole tables",
-        (
-            test_storage.test_looking_up_rooms_agents_and_mentions_reads_nothing_from_the_store,
-            test_sqlite_pages.test_a_page_costs_the_same_wherever_it_is_and_however_much_there_is,
-        ),
-    ),
-    9: (
-        "nothing goes, nothing is archived",
-        (
-            test_storage.test_a_removed_room_comes_back_with_its_messages,
-            test_storage.test_what_is_old_goes_for_good_and_the_rest_stays,
-            test_any_network.test_a_backup_restored_elsewhere_tells_the_same,
-        ),
-    ),
-    10: ("credential of two agents", (test_storage.test_a_credential_that_owns_two_agents_speaks_for_both,)),
-    11: ("damaged rows", (test_storage.test_a_damaged_row_is_never_passed_over_in_silence,)),
-    12: (
-        "newer schema",
-        (
-            test_storage.test_a_database_of_a_newer_program_is_refused_and_left_alone,
-            test_storage.test_two_servers_never_share_one_database_file,
-        ),
-    ),
-    13: (
-        "stores that differ",
-        (test_storage.test_all_stores_give_the_same_answers_before_and_after_a_restart,),
-    ),
-    14: ("health", (test_storage.test_a_disk_that_takes_no_writes_is_not_ready,)),
-}
 AUTH: Final[Weaknesses] = {
     1: (
         "remote actors",
@@ -337,18 +298,19 @@ ATTACH_PROTOCOL: Final[Weaknesses] = {
 SUBJECTS: Final = {
     "message model": (15, MESSAGE_MODEL),
     "HTTP API": (15, HTTP_API),
+    "command line": (15, COMMAND_LINE),
     "discovery documents": (12, DISCOVERY_DOCUMENTS),
     "storage": (14, STORAGE),
     "identity and access": (14, AUTH),
     "server configuration": (11, SERVER_CONFIG),
     "attach protocol": (15, ATTACH_PROTOCOL),
     "node and bridge": (16, NODE_AND_BRIDGE),
+    "pairing": (12, PAIRING),
+    "runtimes": (15, RUNTIMES),
 }
 # What is not there yet, or has its tests where its code is.
 OPEN: Final[Mapping[tuple[str, int], str]] = {
-    ("storage", 7): "JSON storage has tests of its own",
     ("identity and access", 14): "no grants for single rooms, no audit trail",
-    ("node and bridge", 7): "reply: manual has no approvals yet",
     ("server configuration", 10): "proxies, log and limits have settings; there is no TLS of its own",
 }
 
@@ -370,6 +332,7 @@ def names_in(module: ModuleType) -> set[str]:
     [
         test_attach_protocol,
         test_auth,
+        test_command_line,
         test_discovery_documents,
         test_http_api,
         test_http_service,
