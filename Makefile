@@ -17,13 +17,15 @@ export MOLTNET_TEST_POSTGRES ?= $(CURDIR)/.cache/postgres
 TESTERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
 .NOTPARALLEL:
-.PHONY: run test check lint bench fuzz apifuzz crash relay-crash replicas soak-node e2e runtimes postgres browser screenshots build-tools audit man changelog release clean help
+.PHONY: run test check lint bench fuzz apifuzz crash relay-crash replicas soak-node e2e runtimes postgres browser tools screenshots build-tools audit man changelog release clean help
 
 run: $(INSTALLED) ## Start a network on http://127.0.0.1:8787 with SQLite and a room "general"
 	@exec env MOLTNET_CONFIG=examples/quickstart/Moltnet $(BIN)/moltnet start
 
-test: $(INSTALLED) runtimes postgres browser build-tools ## Run all tests, the slow ones with real processes and agent programs too
-	$(BIN)/pytest -m "" -n $(TESTERS) --dist worksteal
+test: $(INSTALLED) runtimes postgres browser tools build-tools ## Run all tests, the slow ones with real processes and agent programs too
+	$(BIN)/pytest -m "" -n $(TESTERS) --dist worksteal --ignore tests/browser
+	@# Apart, because the browser's driver and trio-asyncio both want to be the loop of asyncio in their process.
+	$(BIN)/pytest -m "" -n $(TESTERS) --dist worksteal tests/browser
 
 check: lint audit test ## Everything that must be green before a change is shown: format, lint, types, layers, tests
 
@@ -86,6 +88,9 @@ screenshots: $(INSTALLED) browser ## Take the pictures of the console in docs/sc
 
 browser:
 	@scripts/install-test-browser
+
+tools:
+	@scripts/install-test-tools
 
 runtimes: $(INSTALLED)
 	@scripts/install-test-runtimes

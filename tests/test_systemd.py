@@ -11,7 +11,8 @@ import trio
 from trio.testing import MockClock
 
 from moltnet.systemd import ServiceManager
-from tests.e2e.running import Server, free_port, running
+from tests.e2e.running import Server, running
+from tests.fakes.ports import free_port
 from tests.fakes.systemd import Listener, listening
 
 

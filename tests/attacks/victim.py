@@ -138,6 +138,7 @@ async def change_everything(
         "POST /v1/agents/register": {"requested_agent_id": "alpha"},
         "POST /v1/apply": {"agents": [{"id": "alpha", "credential_key": "anonymous"}]},
         "POST /v1/session": {"token": "guessed"},
+        "POST /v1/agents/alpha/approvals": {"event_id": "guessed"},
         "POST /v1/pairings/accept": {"invitation_id": "guessed", "secret": "guessed", "network_id": "net_x"},
     }
     answers = {}

@@ -4,7 +4,6 @@ Two servers of ours, each a process on a SQLite file of its own. The first fills
 both run. In one room messages go one after the other, as from one client; of many rooms eight go at once.
 """
 
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from tests.bench.processes import Generator, open_generator
 from tests.bench.send import call
 from tests.bench.servers import Target, new_directory, open_configured, server_config
 from tests.bench.settings import Settings
+from tests.fakes.ports import free_port
 
 ANY_SERVER: Final = False
 # Rooms, clients that do the same by plain posts, and which part of the messages: one after the other takes long.
@@ -91,10 +91,3 @@ async def drain(source: Target, amount: int) -> Load:
                 await trio.sleep(_POLL_SECONDS)
         seconds = trio.current_time() - began
     return Load(most, seconds, (seconds * 1000,), load_cpu_seconds=source.cpu_seconds() - cpu_seconds)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

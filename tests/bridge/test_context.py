@@ -28,8 +28,9 @@ from moltnet.protocol.messages import (
     TargetKind,
 )
 from tests.fakes.attachments import attachment_config
-from tests.fakes.http_server import answer, free_port, open_scripted_server, silence
+from tests.fakes.http_server import answer, open_scripted_server, silence
 from tests.fakes.messages import NOW
+from tests.fakes.ports import free_port
 from tests.fakes.server import ALPHA_TOKEN, bearer_network, open_running_server
 
 NET_A = NetworkId("net_a")
@@ -127,7 +128,7 @@ async def test_without_a_wish_nothing_is_asked(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_is_gone_costs_no_turn(tmp_path: Path) -> None:
-    assert (await fetch(config(f"http://127.0.0.1:{await free_port()}", tmp_path), wake("msg_1"))).is_missing
+    assert (await fetch(config(f"http://127.0.0.1:{free_port()}", tmp_path), wake("msg_1"))).is_missing
 
 
 async def test_a_server_that_does_not_answer_costs_no_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,8 @@ from moltnet.protocol.messages import (
     TargetKind,
 )
 from tests.fakes.attachments import attachment_config
-from tests.fakes.http_server import answer, free_port, open_scripted_server, silence
+from tests.fakes.http_server import answer, open_scripted_server, silence
+from tests.fakes.ports import free_port
 from tests.fakes.server import ALPHA_TOKEN, bearer_network, open_running_server
 
 NET_A = NetworkId("net_a")
@@ -154,7 +155,7 @@ async def test_a_server_that_cannot_take_it_now_has_the_turn_done_again(
     monkeypatch.setattr(api, "SEND_RETRY_BASE_SECONDS", 2 * limits.PUBLISH_SECONDS)  # no time for a second try
     monkeypatch.setattr(api, "SEND_RETRY_CAP_SECONDS", 4 * limits.PUBLISH_SECONDS)
     if reason == "refused":
-        settings = config(f"http://127.0.0.1:{await free_port()}", tmp_path)
+        settings = config(f"http://127.0.0.1:{free_port()}", tmp_path)
         with pytest.raises(TurnFailed, match=f"^output not published: .*{reason}") as failure:
             await speak_once(settings)
     else:

@@ -1,6 +1,7 @@
 """What a program in a sandbox reaches of the network: its server, what was declared, and nothing else."""
 
 import socket
+import sys
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -44,7 +45,7 @@ async def test_the_server_is_reached_at_its_own_address(box: Box, outside: Outsi
     box.server = Endpoint("127.0.0.1", outside.port)
     client = "import socket,sys; s=socket.create_connection((sys.argv[1],int(sys.argv[2]))); s.sendall(b'hello');"
     client += "s.shutdown(1); print(s.makefile().read())"
-    ending = await box.run_command(("python3", "-c", client, "127.0.0.1", str(outside.port)))
+    ending = await box.run_python(client, "127.0.0.1", str(outside.port))
     assert ending.output == "HELLO\n", ending.errors
     assert outside.connections == [b"hello"]
 
@@ -63,7 +64,7 @@ def talk(number):
 threads = [threading.Thread(target=talk, args=(n,)) for n in range(8)]
 [t.start() for t in threads]; [t.join() for t in threads]
 """
-    ending = await box.run_command(("python3", "-c", client, str(outside.port)))
+    ending = await box.run_python(client, str(outside.port))
     assert ending.output.split() == ["1000001"] * 8, ending.errors
     assert sorted(said[-1:] for said in outside.connections) == [b"%d" % number for number in range(8)]
 
@@ -80,7 +81,7 @@ import socket, sys
 for address in ("127.0.0.1", "127.0.0.1", "::1", "::1"):
     s = socket.create_connection((address, int(sys.argv[1])), timeout=5)
     s.sendall(b"hello"); s.shutdown(1); print(s.makefile().read())"""
-    ending = await box.run_command(("python3", "-c", client, str(outside.port)))
+    ending = await box.run_python(client, str(outside.port))
     assert ending.output.split() == ["HELLO"] * 4, ending.errors
 
 
@@ -91,11 +92,12 @@ async def test_nothing_else_is_reached_not_even_other_ports_of_this_host(box: Bo
         abstract.bind("\0moltnet-test-abstract")
         abstract.listen()
         box.server = Endpoint("127.0.0.1", outside.port)
+        box.show_python()
         script = f"""
 for place in 127.0.0.1/{other.getsockname()[1]} 198.51.100.7/80 unknown.example/80; do
   (echo > /dev/tcp/$place) 2> /dev/null && echo reached $place
 done
-python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect("\\0moltnet-test-abstract")' 2> /dev/null \
+{sys.executable} -c 'import socket; socket.socket(socket.AF_UNIX).connect("\\0moltnet-test-abstract")' 2> /dev/null \
   && echo reached
 cat /sys/class/net/*/operstate | wc -l; tail -n +3 /proc/net/dev | wc -l"""
         ending = await box.run(script)

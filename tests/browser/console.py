@@ -3,7 +3,6 @@
 Tests here are synchronous, because the library that drives the browser is; the network runs in a thread beside them.
 """
 
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -31,6 +30,7 @@ from tests.fakes.network import (
     token,
 )
 from tests.fakes.paired import OPS
+from tests.fakes.ports import free_port
 from tests.fakes.trio_thread import HeldOpen, TrioThread
 
 AXE: Final = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -45,11 +45,6 @@ TOKENS: Final = (
 Answer = TypeVar("Answer")
 
 expect.set_options(timeout=15_000)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @attrs.define(eq=False)

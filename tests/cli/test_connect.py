@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from tests.cli.conftest import Run, Workspace, attachment
-from tests.fakes.http_server import Reply, answer, free_port, open_scripted_server, silence
+from tests.fakes.http_server import Reply, answer, open_scripted_server, silence
+from tests.fakes.ports import free_port
 
 NETWORK = answer(200, {"id": "net_a"})
 REGISTRATION = {
@@ -212,7 +213,7 @@ async def test_a_server_that_does_not_tell_who_it_is_is_taken_at_its_word(run: R
 
 
 async def test_without_a_claim_an_absent_server_is_only_a_note(run: Run, workspace: Workspace) -> None:
-    url = f"http://127.0.0.1:{await free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     ran = await run(*connect(url))
     assert ran.exit_code == 0
     assert "the server was not checked" in ran.stderr

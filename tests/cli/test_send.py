@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run, Workspace, attachment
-from tests.fakes.http_server import answer, free_port, open_scripted_server, raw, silence
+from tests.fakes.http_server import answer, open_scripted_server, raw, silence
+from tests.fakes.ports import free_port
 
 ACCEPTED = {"message_id": "m1", "event_id": "evt_1", "accepted": True, "thread_created": False, "dm_created": False}
 DM = {
@@ -225,7 +226,7 @@ async def test_a_public_configuration_with_a_token_is_refused(run: Run, workspac
 
 
 async def test_nobody_listening_is_a_network_error_that_names_the_server(run: Run, workspace: Workspace) -> None:
-    url = f"http://127.0.0.1:{await free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     workspace.write(attachment(url))
     ran = await run(*SEND, "--timeout", "0.2")
     assert ran.exit_code == 6

@@ -21,7 +21,8 @@ from moltnet.cli.exit_codes import CommandFailed
 from moltnet.cli.service import own_program, prepare
 from moltnet.cli.service_units import MARK, Role, Service, launchd_plist, systemd_unit
 from tests.cli.conftest import Run, Workspace
-from tests.e2e.running import MOLTNET, Server, free_port, running
+from tests.e2e.running import MOLTNET, Server, running
+from tests.fakes.ports import free_port
 
 GOLDEN = Path(__file__).parent / "units"
 SERVER = Service(Role.SERVER, "moltnet-server", ("/opt/moltnet/bin/moltnet",), Path("/etc/moltnet/Moltnet"))

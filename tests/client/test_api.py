@@ -24,7 +24,8 @@ from moltnet.protocol.limits import MAX_BODY_BYTES
 from moltnet.protocol.messages import Actor, Part, SendMessageRequest, Target
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.rooms import CreateRoomRequest, RestoreRoomRequest, UpdateRoomMembersRequest
-from tests.fakes.http_server import Reply, answer, free_port, open_scripted_server, raw, silence
+from tests.fakes.http_server import Reply, answer, open_scripted_server, raw, silence
+from tests.fakes.ports import free_port
 
 WHEN = "2025-01-02T03:04:05Z"
 ROOM = {
@@ -358,7 +359,7 @@ async def test_a_send_whose_deadline_leaves_no_time_for_another_try_says_what_fa
     patient_clock: MockClock,
 ) -> None:
     del patient_clock
-    url = f"http://127.0.0.1:{await free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     async with open_client(url, environ={}) as client:
         with pytest.raises(ClientError, match="connection refused"), trio.fail_after(100):
             await client.send(SEND)

@@ -10,17 +10,8 @@ from moltnet.client.address import parse_server_address
 from moltnet.client.errors import AnswerTooLarge, ServerMisbehaved, ServerUnreachable
 from moltnet.client.http import HttpClient, Request, open_http
 from moltnet.client.limits import MAX_CONNECTIONS, MAX_HEAD_BYTES
-from tests.fakes.http_server import (
-    Reply,
-    SeenRequest,
-    answer,
-    chunked,
-    flood,
-    free_port,
-    held,
-    open_scripted_server,
-    raw,
-)
+from tests.fakes.http_server import Reply, SeenRequest, answer, chunked, flood, held, open_scripted_server, raw
+from tests.fakes.ports import free_port
 
 GET = Request("GET", "/v1/network")
 POST = Request("POST", "/v1/messages", (("Content-Type", "application/json"),), b"{}")
@@ -157,7 +148,7 @@ async def test_an_early_refusal_of_a_large_body_is_read() -> None:
 
 
 async def test_nobody_listening_is_unreachable_and_nothing_was_sent() -> None:
-    async with http_to(f"http://127.0.0.1:{await free_port()}") as http:
+    async with http_to(f"http://127.0.0.1:{free_port()}") as http:
         with pytest.raises(ServerUnreachable, match="connection refused") as caught:
             await http.exchange(POST)
     assert not caught.value.request_sent

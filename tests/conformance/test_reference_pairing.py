@@ -18,7 +18,7 @@ from tests.conformance.reference_pairing import (
     open_reference,
 )
 from tests.fakes.http_client import http_client
-from tests.fakes.http_server import Reply, SeenRequest, free_port, raw
+from tests.fakes.http_server import Reply, SeenRequest, raw
 from tests.fakes.network import (
     TestServer,
     direct_message,
@@ -38,6 +38,7 @@ from tests.fakes.paired import (
     wait_for_texts,
     wait_settled,
 )
+from tests.fakes.ports import free_port
 
 OURS, THEIRS = "ours", "reference"
 GENERAL = {"kind": "room", "room_id": "general"}
@@ -224,7 +225,7 @@ async def test_a_conversation_goes_on_with_what_both_sides_said() -> None:
 
 async def test_what_it_can_not_deliver_is_lost_and_what_comes_later_arrives_once() -> None:
     """Its relay has no memory: nothing that we do brings back what it drops."""
-    port = await free_port()
+    port = free_port()
     async with open_reference(reference()) as theirs:
         theirs.pairings.append(ReferencePairing(OURS, f"http://127.0.0.1:{port}", f"of-{THEIRS}"))
         theirs.say(GENERAL, "while we are away")

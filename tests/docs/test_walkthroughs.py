@@ -11,9 +11,10 @@ import pytest
 
 from moltnet.cli.validate import ConfigKind, check_file
 from tests.docs.pages import DOCS, ROOT, Page
-from tests.e2e.running import MOLTNET, Server, free_port, human_message, running, wait_texts
+from tests.e2e.running import MOLTNET, Server, human_message, running, wait_texts
 from tests.fakes.codex_home import FAKE_KEY_NAME, find_codex, temporary_directory, write_codex_home
 from tests.fakes.model_server import ModelRequest, Reply, RunShell, Say, open_model_server
+from tests.fakes.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +95,9 @@ def test_the_files_of_the_guide_are_private_and_valid(tmp_path: Path) -> None:
     )
     for name, kind in (("Moltnet", ConfigKind.SERVER), ("MoltnetNode", ConfigKind.NODE)):
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
-        assert check_file(tmp_path / name, kind, {}, tmp_path).notices == ()
+        notices = check_file(tmp_path / name, kind, {}, tmp_path).notices
+        # The agents' programs need not be on this machine.
+        assert [notice for notice in notices if "cannot start" not in notice] == []
     assert (tmp_path / "moltnet-tokens.env").stat().st_mode & 0o777 == 0o600
 
 

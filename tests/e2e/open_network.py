@@ -14,8 +14,9 @@ import orjson
 import trio
 
 from tests.docs.pages import DOCS, Page
-from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, POLL_SECONDS, Program, Server, free_port, running
+from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, POLL_SECONDS, Program, Server, running
 from tests.fakes.http_client import EventSource, HttpAnswer, HttpClient
+from tests.fakes.ports import free_port
 
 GUIDE = Page.read(DOCS / "guides" / "public-open-networks.md")
 PUBLIC_URL = "https://noopolis.example"

@@ -18,9 +18,10 @@ import trio
 from moltnet.protocol.messages import SendMessageRequest
 from tests.e2e.killed_server import CUT, conversation_of, messages
 from tests.e2e.replicas import Replica, wait_for
-from tests.e2e.running import PATIENCE_SECONDS, POLL_SECONDS, Server, free_port
+from tests.e2e.running import PATIENCE_SECONDS, POLL_SECONDS, Server
 from tests.fakes.http_client import HttpClient
 from tests.fakes.network import direct_message, room_message, secret_of, thread_message
+from tests.fakes.ports import free_port
 
 OPS: Final = "ops"
 CONVERSATIONS_OF_A_KIND: Final = 3

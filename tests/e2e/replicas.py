@@ -24,10 +24,11 @@ from moltnet.protocol.ids import AgentId, event_id_of_message
 from moltnet.protocol.messages import SendMessageRequest
 from moltnet.storage.records import EventRecord
 from tests.e2e.killed_server import CUT, Reader
-from tests.e2e.running import PATIENCE_SECONDS, POLL_SECONDS, Program, Server, free_port
+from tests.e2e.running import PATIENCE_SECONDS, POLL_SECONDS, Program, Server
 from tests.fakes.attach_client import AttachClient, ServerSaid, WireClosed, attach, open_websocket_wire
 from tests.fakes.http_client import HttpAnswer, HttpClient
 from tests.fakes.network import NETWORK, direct_message, room_message, secret_of
+from tests.fakes.ports import free_port
 
 REPLICAS: Final = 3
 ROOMS: Final = 6

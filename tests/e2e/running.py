@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,19 +16,12 @@ from moltnet.client.errors import ClientError, ServerAnswered
 from moltnet.protocol.ids import RoomId
 from moltnet.protocol.messages import HUMAN, Actor, Part, PartKind, SendMessageRequest, Target, TargetKind
 from moltnet.protocol.pages import PageRequest
+from tests.fakes.ports import free_port
 
 MOLTNET = Path(sys.executable).parent / "moltnet"
 # Generous: these bound a test that hangs, they are never what a passing test waits for.
 PATIENCE_SECONDS = 90.0
 POLL_SECONDS = 0.02
-
-
-def free_port() -> int:
-    """A port that nobody listens on, so that a server can come back on the same one."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @attrs.define(eq=False)

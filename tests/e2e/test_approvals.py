@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from moltnet.cli.exit_codes import ExitCode
-from tests.e2e.running import PATIENCE_SECONDS, POLL_SECONDS, Server, free_port, human_message, running
+from tests.e2e.running import PATIENCE_SECONDS, POLL_SECONDS, Server, human_message, running
+from tests.fakes.ports import free_port
 
 pytestmark = pytest.mark.slow
 

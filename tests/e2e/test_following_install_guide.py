@@ -16,10 +16,11 @@ import pytest
 import trio
 
 from bridge.runtimes.codex import DEFAULT_SETTINGS
-from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, POLL_SECONDS, Server, free_port, room_texts, running
+from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, POLL_SECONDS, Server, room_texts, running
 from tests.fakes.codex_home import FAKE_KEY_NAME, find_codex, temporary_directory, write_codex_home
 from tests.fakes.http_client import HttpClient
 from tests.fakes.model_server import ModelRequest, Reply, RunShell, Say, open_model_server
+from tests.fakes.ports import free_port
 from tests.skill.documents import FILLED, blocks, filled, front_matter
 
 pytestmark = pytest.mark.slow

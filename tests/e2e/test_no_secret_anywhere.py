@@ -18,8 +18,9 @@ import pytest
 import trio
 
 from tests.e2e.evidence import Evidence, forms
-from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, POLL_SECONDS, Server, free_port, running
+from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, POLL_SECONDS, Server, running
 from tests.fakes.attach_client import frame, open_websocket_wire, read_until_closed
+from tests.fakes.ports import free_port
 from tests.fakes.postgres import PASSWORD, PostgresServer, postgres_dsn, postgres_server
 
 __all__ = ["postgres_dsn", "postgres_server"]

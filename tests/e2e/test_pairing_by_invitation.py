@@ -14,8 +14,9 @@ from moltnet.pairing.code import parse_code
 from moltnet.protocol.messages import HUMAN, Actor, Part, PartKind, SendMessageRequest, Target, TargetKind
 from moltnet.protocol.pages import PageRequest
 from tests.docs.pages import DOCS, Page
-from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, POLL_SECONDS, Server, free_port
+from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, POLL_SECONDS, Server
 from tests.fakes.network import secret_of
+from tests.fakes.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,9 @@ import trio
 from moltnet.storage.sql.postgres.store import open_postgres
 from tests.e2e.paired_networks import Network, all_settled, assert_all_is_everywhere, open_networks
 from tests.e2e.replicas import Replica, wait_for
-from tests.e2e.running import POLL_SECONDS, Server, free_port
+from tests.e2e.running import POLL_SECONDS, Server
 from tests.fakes.network import room_message
+from tests.fakes.ports import free_port
 from tests.fakes.postgres import PostgresServer
 from tests.storage.crashes import messages_in, whole_log
 

@@ -12,8 +12,9 @@ import orjson
 import pytest
 import trio
 
-from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, Program, Server, free_port, human_message, running
+from tests.e2e.running import MOLTNET, PATIENCE_SECONDS, Program, Server, human_message, running
 from tests.fakes.attach_client import AttachClient, attach, open_websocket_wire
+from tests.fakes.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,9 @@ import orjson
 import pytest
 import trio
 
-from tests.e2e.running import MOLTNET, Server, free_port, human_message, running
+from tests.e2e.running import MOLTNET, Server, human_message, running
 from tests.fakes.codex_home import find_codex
+from tests.fakes.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -212,8 +213,8 @@ def test_a_config_with_tokens_that_others_could_read_is_refused(
     (directory / name).chmod(0o644)
     readable = moltnet(*command, directory=directory)
     (directory / name).chmod(0o600)
-    (directory / name).rename(directory / "real")
-    (directory / name).symlink_to(directory / "real")
+    (directory / name).rename(directory / f"{name}.real.yaml")
+    (directory / name).symlink_to(directory / f"{name}.real.yaml")
     linked = moltnet(*command, directory=directory)
     for refused, advice in ((readable, "chmod 600"), (linked, "symlink")):
         assert refused.returncode == 2

@@ -15,7 +15,6 @@ from tests.e2e.running import (
     PATIENCE_SECONDS,
     Program,
     Server,
-    free_port,
     human_message,
     open_network,
     room_texts,
@@ -25,6 +24,7 @@ from tests.e2e.running import (
 from tests.fakes.attach_client import attach, open_websocket_wire, read_until_closed
 from tests.fakes.http_client import HttpClient
 from tests.fakes.network import room_message
+from tests.fakes.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -1,9 +1,7 @@
 """The example alerts and dashboard: every metric in them is one that a server shows, with labels that it has."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ import yaml
 
 from moltnet.metrics import new_metrics
 from tests.docs.pages import doc
+from tests.examples.programs import program
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "monitoring"
 ALERTS = yaml.safe_load((EXAMPLES / "alerts.yaml").read_text())["groups"][0]["rules"]
@@ -108,9 +107,7 @@ def test_prometheus_is_told_of_the_alerts_and_of_the_job_that_they_name() -> Non
 
 @pytest.mark.slow
 def test_prometheus_takes_the_alerts() -> None:
-    promtool = os.environ.get("MOLTNET_TEST_PROMTOOL") or shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
+    promtool = str(program("promtool"))
     check = [promtool, "check", "config", "--syntax-only", str(EXAMPLES / "prometheus.yaml")]
     assert subprocess.run(check, capture_output=True, check=False).returncode == 0
     ran = subprocess.run(

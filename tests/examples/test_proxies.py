@@ -3,9 +3,7 @@
 ``MOLTNET_TEST_NGINX`` and ``MOLTNET_TEST_CADDY`` name the programs, if they are not on the PATH.
 """
 
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +13,9 @@ import trio
 from moltnet.client.agent import open_agent
 from moltnet.client.api import open_client
 from moltnet.protocol.limits import HEARTBEAT_INTERVAL_MS, MAX_BODY_BYTES, SSE_KEEP_ALIVE_SECONDS
-from tests.e2e.running import Program, Server, free_port, human_message, running
+from tests.e2e.running import Program, Server, human_message, running
+from tests.examples.programs import program
+from tests.fakes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 NGINX = (ROOT / "examples/proxy/nginx.conf").read_text()
@@ -43,13 +43,6 @@ def test_nginx_passes_on_what_attachments_and_streams_need() -> None:
 def test_caddy_asks_whether_a_server_is_ready_and_buffers_nothing() -> None:
     assert {"health_uri /readyz", "flush_interval -1"} <= {line.strip() for line in CADDY.splitlines()}
     assert CADDY.count("{") == CADDY.count("}")
-
-
-def program(name: str) -> Path:
-    found = os.environ.get(f"MOLTNET_TEST_{name.upper()}") or shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return Path(found)
 
 
 async def talk_through(url: str, direct: Server) -> None:

@@ -13,7 +13,7 @@ import orjson
 from bridge.config import RuntimeKind
 from tests.fakes.codex_home import write_codex_home
 
-_RUNTIMES = Path(os.environ.get("MOLTNET_TEST_RUNTIMES") or Path(__file__).parents[2] / ".cache" / "runtimes")
+RUNTIMES = Path(os.environ.get("MOLTNET_TESTRUNTIMES") or Path(__file__).parents[2] / ".cache" / "runtimes")
 
 
 @attrs.frozen
@@ -26,7 +26,7 @@ class AgentHome:
 
     def find_program(self) -> Path:
         """Raises `FileNotFoundError` if it is not there: a test that needs it fails, it is never passed over."""
-        program = _RUNTIMES / self.kind / "bin" / self.kind
+        program = RUNTIMES / self.kind / "bin" / self.kind
         if not program.exists():
             raise FileNotFoundError(f"the real {self.kind} is missing at {program}: run `make runtimes`")
         return program

@@ -5,7 +5,7 @@ A test gives one reply per expected request, in order; a reply writes whatever b
 """
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -151,16 +151,6 @@ async def open_scripted_server(*replies: Reply, tls: ssl.SSLContext | None = Non
         nursery.cancel_scope.cancel(reason="the test is over")
     assert not server.unexpected, f"unexpected requests: {server.unexpected}"
     assert not server._replies, f"{len(server._replies)} replies were not asked for"
-
-
-async def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens."""
-    listeners: Iterable[trio.SocketListener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    ports = []
-    for listener in listeners:
-        ports.append(int(listener.socket.getsockname()[1]))
-        await listener.aclose()
-    return ports[0]
 
 
 async def read_request(stream: trio.abc.Stream, connection: int) -> SeenRequest | None:

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,8 @@ from typing import Any, Final
 
 import attrs
 import pytest
+
+from tests.fakes.ports import free_port
 
 ROOT: Final = Path(__file__).parent.parent.parent
 USER: Final = "postgres"
@@ -191,11 +192,6 @@ def running_postgres(*settings: str) -> Iterator[PostgresServer]:
         finally:
             if server._process is not None:
                 server.stop(signal.SIGQUIT)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

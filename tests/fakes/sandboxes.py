@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,14 @@ class Box:
         sandbox = Sandbox(self.settings, self.server, (self.workspace,))
         environment = {**self.watch.environment, **(variables or {})}
         return await sandbox.run(Command(argv, self.workspace, environment, limits=allowed), on_line=on_line)
+
+    async def run_python(self, code: str, *arguments: str) -> Ending:
+        """The Python of this test; what it needs may lie where a sandbox shows nothing."""
+        self.show_python()
+        return await self.run_command((sys.executable, "-c", code, *arguments))
+
+    def show_python(self) -> None:
+        self.with_settings(readable=(Path(sys.prefix), Path(sys.base_prefix)))
 
     def with_settings(self, **settings: Any) -> None:
         self.settings = attrs.evolve(self.settings, **settings)

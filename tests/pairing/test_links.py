@@ -15,7 +15,8 @@ from moltnet.pairing.remote import RemoteUnavailable
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.pairings import Pairing
 from tests.expected_errors import ExpectedErrors
-from tests.fakes.http_server import Reply, answer, free_port, open_scripted_server, silence
+from tests.fakes.http_server import Reply, answer, open_scripted_server, silence
+from tests.fakes.ports import free_port
 
 DOCUMENT: dict[str, Any] = {
     "id": "net_b",
@@ -97,7 +98,7 @@ async def test_a_changed_file_ends_what_it_dropped_and_leaves_the_rest_alone() -
         finally:
             ended.append(link.id)
 
-    port = await free_port()
+    port = free_port()
     kept, dropped, changed = (pairing(f"http://127.0.0.1:{port}", each) for each in ("kept", "dropped", "changed"))
     async with links_to(kept, dropped, changed, services=(serve,)) as links:
         await wait_all_tasks_blocked()

@@ -22,8 +22,9 @@ from moltnet.pairing.remote import (
 )
 from moltnet.protocol.pages import PageRequest
 from tests.fakes.certificates import TestCertificate, make_certificate
-from tests.fakes.http_server import Reply, answer, flood, free_port, held, open_scripted_server, raw, silence
+from tests.fakes.http_server import Reply, answer, flood, held, open_scripted_server, raw, silence
 from tests.fakes.network import secret_of
+from tests.fakes.ports import free_port
 
 TOKEN = secret_of("pair")
 ACCEPTED = {"message_id": "m1", "event_id": "evt_1", "accepted": True}
@@ -154,7 +155,7 @@ async def test_weakness_7_pages_and_cursors_pass_through() -> None:
 
 
 async def test_nobody_at_home_is_unavailable() -> None:
-    async with remote_at(f"http://127.0.0.1:{await free_port()}") as remote:
+    async with remote_at(f"http://127.0.0.1:{free_port()}") as remote:
         with pytest.raises(RemoteUnavailable, match="refused"):
             await remote.network()
 

@@ -14,7 +14,8 @@ import trio
 
 from moltnet import __version__
 from scripts.dependencies import KNOWLEDGE, Knowledge, Project, installed
-from tests.e2e.running import Server, free_port, running
+from tests.e2e.running import Server, running
+from tests.fakes.ports import free_port
 from tests.release.conftest import ROOT, TOOLS, Distributions, contents
 
 pytestmark = pytest.mark.slow

@@ -10,10 +10,7 @@ import pytest
 from moltnet import __version__
 from tests.release.conftest import TOOLS, Distributions
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("MOLTNET_TEST_INSTALLERS" not in os.environ, reason="needs the package index"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("command", [("pipx", "install"), ("uv", "tool", "install")], ids=["pipx", "uv"])

@@ -11,7 +11,8 @@ from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, Turn, Tu
 from moltnet.config.secrets import Secret
 from moltnet.protocol.messages import TargetKind
 from tests.fakes.attachments import attachment_config
-from tests.fakes.http_server import Reply, ScriptedServer, answer, free_port, open_scripted_server, raw, silence
+from tests.fakes.http_server import Reply, ScriptedServer, answer, open_scripted_server, raw, silence
+from tests.fakes.ports import free_port
 
 THREAD = Conversation("net", TargetKind.THREAD, "t1", "general")
 KINDS = [RuntimeKind.PICOCLAW, RuntimeKind.TINYCLAW]
@@ -84,7 +85,7 @@ async def test_an_agent_that_never_answers_is_given_up_at_the_turn_limit(tmp_pat
 
 
 async def test_an_agent_that_is_not_there_may_come(tmp_path: Path) -> None:
-    async with open_runtime(config(f"http://127.0.0.1:{await free_port()}", tmp_path)) as runtime:
+    async with open_runtime(config(f"http://127.0.0.1:{free_port()}", tmp_path)) as runtime:
         with pytest.raises(TurnFailed, match="refused") as failure:
             await runtime.run_turn(Turn(THREAD, "hello"))
     assert failure.value.retryable

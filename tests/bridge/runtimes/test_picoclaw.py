@@ -19,8 +19,8 @@ from moltnet.config.secrets import Secret
 from moltnet.protocol.messages import TargetKind
 from tests.fakes import picoclaw_cli
 from tests.fakes.attachments import attachment_config
-from tests.fakes.http_server import free_port
 from tests.fakes.picoclaw import TOKEN, FakePicoClaw, Session, answer_once, open_fake_picoclaw
+from tests.fakes.ports import free_port
 from tests.fakes.process_watch import ProcessWatch
 
 ROOM = Conversation("net", TargetKind.ROOM, "general")
@@ -164,7 +164,7 @@ async def test_a_full_gateway_is_tried_again(picoclaw: FakePicoClaw, tmp_path: P
 
 
 async def test_a_gateway_that_is_not_there_may_come(tmp_path: Path) -> None:
-    async with open_runtime(events(f"ws://127.0.0.1:{await free_port()}/pico/ws", tmp_path)) as runtime:
+    async with open_runtime(events(f"ws://127.0.0.1:{free_port()}/pico/ws", tmp_path)) as runtime:
         with pytest.raises(TurnFailed, match="refused") as failure:
             await runtime.run_turn(Turn(ROOM, "hello"))
     assert failure.value.retryable

@@ -18,7 +18,7 @@ from bridge.runtimes.runtime import Conversation, RuntimeMisconfigured, TurnFail
 from bridge.settings import Endpoint, SandboxKind, SandboxSettings
 from moltnet.protocol.messages import TargetKind
 from tests.bridge.runtimes.real_agent import ROOM_KEY, RealAgent, runs
-from tests.fakes.agent_homes import CLAUDE, PI, AgentHome
+from tests.fakes.agent_homes import CLAUDE, PI, RUNTIMES, AgentHome
 from tests.fakes.model_server import ModelRequest, ModelServer, Refuse, Reply, Say, open_model_server
 from tests.fakes.process_watch import ProcessWatch
 
@@ -174,7 +174,9 @@ def _any_command(agent: RealAgent) -> tuple[str, ...]:
 
 async def test_in_a_sandbox_it_reaches_its_model_and_its_session_goes_on(agent: RealAgent) -> None:
     host, port = agent.model.address.removeprefix("http://").split(":")
-    sandbox = SandboxSettings(SandboxKind.BUBBLEWRAP, hosts=(Endpoint(host, int(port)),))
+    # The programs of the tests may lie where a sandbox shows nothing.
+    hosts, readable = (Endpoint(host, int(port)),), (RUNTIMES,)
+    sandbox = SandboxSettings(SandboxKind.BUBBLEWRAP, readable=readable, hosts=hosts)
     await agent.turn("the password is swordfish", sandbox=sandbox)
     await agent.turn("what was it?", sandbox=sandbox)
     assert agent.prompts() == ["the password is swordfish", "what was it?"]

@@ -17,7 +17,7 @@ from moltnet.config.secrets import Secret
 from moltnet.protocol.ids import AgentId
 from moltnet.protocol.messages import TargetKind
 from tests.fakes.attachments import attachment_config
-from tests.fakes.http_server import free_port
+from tests.fakes.ports import free_port
 from tests.fakes.tinyclaw import APOLOGY, FakeTinyClaw, open_fake_tinyclaw
 
 ROOM = Conversation("net", TargetKind.ROOM, "general")
@@ -189,7 +189,7 @@ async def test_an_error_that_only_the_operator_can_mend_parks_the_agent(
 
 
 async def test_a_tinyclaw_that_is_not_there_may_come(tmp_path: Path) -> None:
-    async with open_runtime(config(f"http://127.0.0.1:{await free_port()}", tmp_path)) as runtime:
+    async with open_runtime(config(f"http://127.0.0.1:{free_port()}", tmp_path)) as runtime:
         with pytest.raises(TurnFailed, match="refused") as failure:
             await runtime.run_turn(turn())
     assert failure.value.retryable

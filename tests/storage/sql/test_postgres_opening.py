@@ -18,7 +18,8 @@ from moltnet.storage.sql.postgres.dsn import parse_dsn
 from moltnet.storage.sql.postgres.schema import MIGRATIONS
 from moltnet.storage.sql.postgres.store import open_postgres
 from moltnet.storage.store import Committed, SchemaUnsupported, StorageError, StorageFull, WrongNetwork
-from tests.fakes.postgres import PASSWORD, PostgresServer, free_port
+from tests.fakes.ports import free_port
+from tests.fakes.postgres import PASSWORD, PostgresServer
 from tests.fakes.tcp_proxy import open_proxy
 from tests.storage.examples import GENERAL, NETWORK, create_room, direct_history, post, room_history
 

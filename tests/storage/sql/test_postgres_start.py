@@ -13,7 +13,8 @@ import pytest
 from moltnet.cli.exit_codes import ExitCode
 from tests.fakes.http_client import HttpClient
 from tests.fakes.network import room_message
-from tests.fakes.postgres import PASSWORD, PostgresServer, free_port
+from tests.fakes.ports import free_port
+from tests.fakes.postgres import PASSWORD, PostgresServer
 
 pytestmark = pytest.mark.slow
 
