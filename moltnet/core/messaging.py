@@ -11,7 +11,7 @@ import orjson
 
 from moltnet.auth.claims import Claims
 from moltnet.core.access import can_write_room
-from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
+from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge, Unauthenticated
 from moltnet.core.network import NetworkContext
 from moltnet.core.recipients import mentioned
 from moltnet.core.relaying import relays_of
@@ -66,7 +66,9 @@ async def send_message(context: NetworkContext, request: SendMessageRequest, cla
         raise Invalid.from_problems(problems)
     try:
         sender = _admitted(context, request, claims)
-    except (NotFound, Forbidden):
+    except (NotFound, Forbidden, Unauthenticated) as refusal:
+        if refusal.code is ErrorCode.UNAUTHORIZED:
+            raise  # whoever has no token is nobody's news
         # Room, membership or agent may be the work of a moment ago, at another server.
         await context.catch_up()
         sender = _admitted(context, request, claims)

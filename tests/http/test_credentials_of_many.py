@@ -17,7 +17,8 @@ from tests.fakes.postgres import PostgresServer
 from tests.fakes.shared_network import open_servers
 from tests.fakes.tcp_proxy import open_proxy
 
-OPEN: MoltnetConfig = network_config(mode=AuthMode.OPEN, tokens=[token("ops", "observe write admin")])
+TOKENS = [token("ops", "observe write admin"), token("robots", "attach write")]
+OPEN: MoltnetConfig = network_config(mode=AuthMode.OPEN, tokens=TOKENS)
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +86,16 @@ async def test_a_room_is_written_to_everywhere_at_once(servers: tuple[TestServer
     assert (await ops.post("/v1/rooms", {"id": "fresh", "members": ["vega"]})).status == 201
     said = await http_client(other, vega).post("/v1/messages", room_message(sender="vega", room="fresh"))
     assert said.status == 202
+
+
+async def test_an_agent_that_was_just_registered_sends_everywhere(servers: tuple[TestServer, ...]) -> None:
+    """With a token that is known, and that it shares with others."""
+    one, other = servers
+    registered = await http_client(one, "robots").post("/v1/agents/register", {"requested_agent_id": "wren"})
+    assert registered.status == 201
+    await http_client(one, "ops").patch("/v1/rooms/general/members", {"add": ["wren"]})
+    said = await http_client(other, "robots").post("/v1/messages", room_message(sender="wren"))
+    assert said.status == 202, said.body
 
 
 async def test_what_nobody_has_given_is_refused(servers: tuple[TestServer, ...]) -> None:
