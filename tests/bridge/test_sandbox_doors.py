@@ -1,7 +1,6 @@
 """What a program in a sandbox reaches of the network: its server, what was declared, and nothing else."""
 
 import socket
-import sys
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -92,12 +91,12 @@ async def test_nothing_else_is_reached_not_even_other_ports_of_this_host(box: Bo
         abstract.bind("\0moltnet-test-abstract")
         abstract.listen()
         box.server = Endpoint("127.0.0.1", outside.port)
-        box.show_python()
+        python = box.show_python()
         script = f"""
 for place in 127.0.0.1/{other.getsockname()[1]} 198.51.100.7/80 unknown.example/80; do
   (echo > /dev/tcp/$place) 2> /dev/null && echo reached $place
 done
-{sys.executable} -c 'import socket; socket.socket(socket.AF_UNIX).connect("\\0moltnet-test-abstract")' 2> /dev/null \
+{python} -c 'import socket; socket.socket(socket.AF_UNIX).connect("\\0moltnet-test-abstract")' 2> /dev/null \
   && echo reached
 cat /sys/class/net/*/operstate | wc -l; tail -n +3 /proc/net/dev | wc -l"""
         ending = await box.run(script)

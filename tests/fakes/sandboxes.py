@@ -44,12 +44,14 @@ class Box:
         return await sandbox.run(Command(argv, self.workspace, environment, limits=allowed), on_line=on_line)
 
     async def run_python(self, code: str, *arguments: str) -> Ending:
-        """The Python of this test; what it needs may lie where a sandbox shows nothing."""
-        self.show_python()
-        return await self.run_command((sys.executable, "-c", code, *arguments))
+        """A Python without any packages."""
+        return await self.run_command((self.show_python(), "-c", code, *arguments))
 
-    def show_python(self) -> None:
-        self.with_settings(readable=(Path(sys.prefix), Path(sys.base_prefix)))
+    def show_python(self) -> str:
+        """Its program. It may lie where a sandbox shows nothing of itself."""
+        home = Path(sys.base_prefix).resolve()
+        self.with_settings(readable=(home,))
+        return str((home / "bin" / "python3").resolve())
 
     def with_settings(self, **settings: Any) -> None:
         self.settings = attrs.evolve(self.settings, **settings)
