@@ -17,7 +17,7 @@ from moltnet.core.recipients import mentioned
 from moltnet.core.relaying import relays_of
 from moltnet.core.senders import Sender, prove_sender, spoken_for, wrong_network
 from moltnet.protocol import limits
-from moltnet.protocol.codec import encode, unstructure
+from moltnet.protocol.codec import Problem, encode, unstructure
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import canonical_member
 from moltnet.protocol.ids import DirectId, MessageId, NetworkId, new_message_id
@@ -64,6 +64,7 @@ async def send_message(context: NetworkContext, request: SendMessageRequest, cla
     problems = send_problems(request)
     if problems:
         raise Invalid.from_problems(problems)
+    _check_participants(request.target, context.id)
     try:
         sender = _admitted(context, request, claims)
     except (NotFound, Forbidden, Unauthenticated) as refusal:
@@ -76,6 +77,13 @@ async def send_message(context: NetworkContext, request: SendMessageRequest, cla
     if sender.address.network_id != context.id:
         await _bind_pair_token(context, sender.address.network_id, claims)
     return _answer(request, await context.journal.commit(command))
+
+
+def _check_participants(target: Target, local: NetworkId) -> None:
+    """One agent in two spellings is one participant, and talks to nobody."""
+    if target.kind == TargetKind.DM and len({canonical_member(member, local) for member in target.participant_ids}) < 2:
+        problem = "must name at least two different participants; these are spellings of one"
+        raise Invalid.from_problems([Problem("$.target.participant_ids", problem)])
 
 
 def _admitted(context: NetworkContext, request: SendMessageRequest, claims: Claims) -> Sender:

@@ -176,6 +176,13 @@ class TestDirectConversations:
             direct = await readable_direct(app.context, "d1", EVERYTHING)
             assert direct.participant_ids == ("alpha", "net_b:beta", "zeta")
 
+    async def test_one_agent_in_two_spellings_is_nobody_to_talk_to(self) -> None:
+        async with open_test_app() as app:
+            await post(app, direct_message("d1", "alpha", "beta"))
+            refused = await refusal(app, direct_message("d1", "beta", f"molt://{NETWORK}/agents/beta"))
+            assert isinstance(refused, Invalid)
+            assert "two different participants" in str(refused)
+
     async def test_one_participant_in_several_spellings_is_one(self) -> None:
         async with open_test_app() as app:
             await post(app, direct_message("d1", "alpha", f"{NETWORK}:alpha", f"molt://{NETWORK}/agents/beta"))

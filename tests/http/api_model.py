@@ -242,10 +242,13 @@ class ApiModel(ApiState):
 
     def _target(self, request: Document) -> Document:
         target = request["target"]
-        if not request["parts"] or (target["kind"] == "dm" and len(set(target["participant_ids"])) < 2):
+        if not request["parts"]:
             raise Refused(*INVALID)
         if target["kind"] == "dm":
-            return {**target, "participant_ids": sorted(set(map(canonical, target["participant_ids"])))}
+            participants = sorted(set(map(canonical, target["participant_ids"])))
+            if len(participants) < 2:
+                raise Refused(*INVALID)
+            return {**target, "participant_ids": participants}
         return without_empty(target)
 
     def _sender(self, caller: Caller, claimed: Document) -> Document:
