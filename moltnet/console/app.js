@@ -1,12 +1,11 @@
 // Where the console starts: the store is filled, the URL is read, the page is drawn.
 
 import { html, render } from "./lib/html.js";
-import { startRouter } from "./lib/router.js";
+import { route, startRouter } from "./lib/router.js";
 import { store } from "./lib/store.js";
 import { markRead, open } from "./state/conversations.js";
 import { model, titleOf, unreadTotal } from "./state/model.js";
 import { start } from "./state/session.js";
-import { route } from "./lib/router.js";
 import { Shell } from "./views/shell.js";
 
 function showTheme() {

@@ -5,11 +5,11 @@ const PAGE_ITEMS = 500;
 // Twenty thousand rooms or agents; a list longer than that needs a search, not a longer list.
 const MAX_PAGES = 40;
 
-/** What went wrong, in words for people. `status` is 0 if no answer came, `retryMs` what the server asks to wait. */
-export class CallFailed extends Error {
-  constructor(status, message, code = "", retryMs = 0) {
+/** What went wrong, in words for people. `status` is 0 if no answer came. */
+class CallFailed extends Error {
+  constructor(status, message) {
     super(message);
-    Object.assign(this, { status, code, retryMs });
+    this.status = status;
   }
 
   get needsSignIn() {
@@ -29,8 +29,7 @@ async function call(path, options = {}) {
   const answer = await exchange(path, { cache: "no-store", ...options });
   const body = await answer.json().catch(() => ({}));
   if (answer.ok) return body;
-  const retryMs = 1_000 * (Number(answer.headers.get("Retry-After")) || 0);
-  throw new CallFailed(answer.status, body.error || `the server answered ${answer.status}`, body.code, retryMs);
+  throw new CallFailed(answer.status, body.error || `the server answered ${answer.status}`);
 }
 
 function change(method, path, body) {

@@ -1,9 +1,9 @@
 // How the console makes its page: templates that become nodes, never markup from text. Views take everything from here.
 
-import { Component, Fragment, h, render } from "../vendor/preact.js";
+import { Component, h, render } from "../vendor/preact.js";
 import htm from "../vendor/htm.js";
 
-export { Component, Fragment, render };
+export { Component, render };
 export { useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/hooks.js";
 
 /** A template: `html\`<p class="x">${text}</p>\``. What is put in is text, an attribute or a node. */

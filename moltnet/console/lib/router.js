@@ -2,7 +2,7 @@
 
 import { store } from "./store.js";
 
-export const HOME = "/console/";
+const HOME = "/console/";
 const VIEWS = ["room", "dm", "thread", "agents", "agent", "approvals", "pairings", "pairing", "events", "health", "admin"];
 
 export const route = { view: "home", id: "", query: new URLSearchParams() };
@@ -25,15 +25,15 @@ function readUrl() {
   store.changed("route");
 }
 
-export function navigate(to, { replace = false } = {}) {
-  history[replace ? "replaceState" : "pushState"](null, "", to);
+export function navigate(to) {
+  history.pushState(null, "", to);
   readUrl();
 }
 
 /** Follow links of ours without leaving the page. */
 export function startRouter() {
   document.addEventListener("click", (click) => {
-    const link = click.target.closest?.("a[href^='/console/']");
+    const link = click.target.closest?.(`a[href^='${HOME}']`);
     if (!link || click.button !== 0 || click.metaKey || click.ctrlKey || click.shiftKey || click.altKey) return;
     click.preventDefault();
     navigate(link.getAttribute("href"));

@@ -3,7 +3,7 @@
 // A view names the slices that it reads. Maps of thousands of rooms are not copied for every event: a change counts up its
 // slice, and whoever reads that slice is drawn again.
 
-import { useEffect, useState } from "./html.js";
+import { useLayoutEffect, useState } from "./html.js";
 
 // A page in the background gets no frames, but its title shows what is unread.
 const HIDDEN_FRAME_MS = 250;
@@ -42,9 +42,6 @@ export const store = new Store();
 /** Draw this view again whenever one of the slices changes. */
 export function useSlices(...slices) {
   const [, redraw] = useState(0);
-  useEffect(() => {
-    // What changed between the first drawing and this effect has not been seen.
-    redraw((count) => count + 1);
-    return store.watch(slices, () => redraw((count) => count + 1));
-  }, [slices.join(" ")]);
+  // In place before the next frame, so that no change is missed between the first drawing and this.
+  useLayoutEffect(() => store.watch(slices, () => redraw((count) => count + 1)), [slices.join(" ")]);
 }

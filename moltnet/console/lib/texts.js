@@ -44,8 +44,8 @@ export const clock = (time, utc) => formatted(time, "sv", CLOCK, utc);
 export const fullTime = (time, utc) => `${formatted(time, "sv", { ...DAY, ...CLOCK }, utc)}${utc ? " UTC" : ""}`;
 
 /** "now", "4 min", "3 h", "5 d": how long ago, for a list. */
-export function ago(time, now = Date.now()) {
-  const seconds = Math.max(0, (now - new Date(time).getTime()) / 1_000);
+export function ago(time) {
+  const seconds = Math.max(0, (Date.now() - new Date(time).getTime()) / 1_000);
   if (!Number.isFinite(seconds)) return "";
   if (seconds < 60) return "now";
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`;

@@ -44,10 +44,10 @@ export function Guarded({ why, children, onClick, className = "", ...rest }) {
   >${children}${why && html`<span class="visually-hidden"> (${why})</span>`}</button>`;
 }
 
-export function Panel({ title, count = "", children, actions = null, level = 2 }) {
+export function Panel({ title, count = "", children, actions = null }) {
   return html`<section class="panel" aria-label=${title}>
     <header class="panel-head">
-      <${`h${level}`}>${title}${count !== "" && html` <span class="count">${count}</span>`}<//>
+      <h2>${title}${count !== "" && html` <span class="count">${count}</span>`}</h2>
       ${actions}
     </header>
     ${children}

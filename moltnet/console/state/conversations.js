@@ -9,7 +9,7 @@ import { keyOf, model, sender } from "./model.js";
 
 const PAGE_MESSAGES = 100;
 /** Of one conversation; a reader further back lets go of the newest, and the other way round. */
-export const MAX_MESSAGES = 4_000;
+const MAX_MESSAGES = 4_000;
 const DROPPED_AT_ONCE = 1_000;
 const KEPT_CONVERSATIONS = 12;
 
@@ -202,7 +202,7 @@ export const pendingOf = (key) => model.pending.get(key) ?? [];
 /** Say something: it is shown at once, and the answer tells what became of it. */
 export function send(where, target, text) {
   const message = { id: api.newId("msg"), target, from: sender(), parts: [{ kind: "text", text }] };
-  const attempt = { message, state: "sending", error: "", at: new Date().toISOString() };
+  const attempt = { message, state: "sending", error: "" };
   const key = keyOf(where);
   model.pending.set(key, [...pendingOf(key), attempt]);
   return transmit(key, attempt);

@@ -26,7 +26,6 @@ export const model = {
   /** By key of a conversation. */
   conversations: new Map(),
   unread: new Map(),
-  mentioned: new Map(),
   lastAt: new Map(),
   pending: new Map(),
   events: [],

@@ -4,7 +4,7 @@ import * as api from "../lib/api.js";
 import { EventStream } from "../lib/stream.js";
 import { store } from "../lib/store.js";
 import { mayObserve, model } from "./model.js";
-import { conversation, load, open } from "./conversations.js";
+import { load, open } from "./conversations.js";
 import { receive } from "./events.js";
 import { holding, whileHolding } from "./holding.js";
 
@@ -120,7 +120,7 @@ async function lookAtRooms(rooms) {
 async function reloadConversations() {
   for (const [key, found] of model.conversations) {
     if (key !== open.key) model.conversations.delete(key);
-    else if (found.loaded || found.error) await load(conversation(found));
+    else if (found.loaded || found.error) await load(found);
   }
 }
 

@@ -59,7 +59,6 @@ export function AgentView({ id }) {
 
 /** Which messages should wake the agent, and what came of it. */
 function Wakes({ fqid }) {
-  useSlices("wakes");
   const { answer, error, isLoading, again } = useAnswer(() => (mayObserve() ? api.getWakes(fqid) : Promise.resolve(null)), [fqid]);
   const refresh = html`<button type="button" onClick=${again}>refresh</button>`;
   if (!mayObserve()) return html`<${Panel} title="wakes"><p class="read-only" role="note">To see wakes takes a token with observe or admin.</p><//>`;

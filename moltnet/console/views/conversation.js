@@ -1,6 +1,6 @@
 // One conversation: its messages by day, what is being sent, and where to write.
 
-import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
+import { html, useEffect, useMemo, useRef } from "../lib/html.js";
 import { path, route } from "../lib/router.js";
 import { useSlices } from "../lib/store.js";
 import { counted, dayOf, humanId, longDay, shortened } from "../lib/texts.js";

@@ -1,9 +1,8 @@
 // How the network and this connection are: warnings, and what the server counts, over the time that the view is open.
 
 import * as api from "../lib/api.js";
-import { html, useEffect, useState } from "../lib/html.js";
+import { html, outwardLink, useEffect, useState } from "../lib/html.js";
 import { useSlices } from "../lib/store.js";
-import { outwardLink } from "../lib/html.js";
 import { Panel, Problem } from "../parts/bits.js";
 import { isAdmin, model, whyNotAdmin } from "../state/model.js";
 
@@ -13,7 +12,7 @@ const WIDTH = 240;
 const HEIGHT = 48;
 
 /** The sum of a metric's series in Prometheus's text, of those with a label if there is one. */
-export function readMetric(text, name, label = "") {
+function readMetric(text, name, label = "") {
   let sum = 0;
   for (const line of text.split("\n")) {
     if (!line.startsWith(name) || !/[ {]/.test(line[name.length] ?? "")) continue;
@@ -38,7 +37,7 @@ export function HealthView() {
   useSlices("network", "stream", "events", "session");
   const { samples, error } = useSamples();
   const warnings = model.network.warnings ?? [];
-  const store = samples.length > 0 ? readMetric(samples.at(-1).text, "moltnet_store_health") : null;
+  const newest = samples.at(-1);
   return html`<${Panel} title="network">
       ${warnings.length === 0 && html`<p class="empty">The network reports no warnings.</p>`}
       <ul class="cards">${warnings.map(({ severity, code, message, action, docs_url }) => html`<li class="card" key=${code}>
@@ -48,7 +47,7 @@ export function HealthView() {
         <dt>version</dt><dd>${model.network.version}</dd>
         <dt>stream</dt><dd>${model.stream.state}</dd>
         <dt>last event came after</dt><dd>${model.events.length > 0 ? `${Math.round(model.stream.lagMs)} ms, by the clocks of both` : "—"}</dd>
-        <dt>storage</dt><dd>${store === null ? "—" : store === 1 ? "takes writes" : "does not take writes"}</dd>
+        <dt>storage</dt><dd>${newest ? (newest.takesWrites ? "takes writes" : "does not take writes") : "—"}</dd>
       </dl>
       <div class="plots"><${Plot} title="events here per second" values=${model.stream.perSecond.map(({ count }) => count)} /></div>
     <//>
@@ -68,10 +67,9 @@ function useSamples() {
     const sample = async () => {
       try {
         const text = await api.getMetrics();
-        const taken = { at: performance.now() / 1_000, text, values: PLOTS.map(([, read]) => read(text)) };
-        // Only the newest text is kept.
-        const before = (samples) => samples.slice(1 - KEPT_SAMPLES).map(({ at, values }) => ({ at, values, text: "" }));
-        if (isOpen) setState(({ samples }) => ({ samples: [...before(samples), taken], error: "" }));
+        const takesWrites = readMetric(text, "moltnet_store_health") === 1;
+        const taken = { at: performance.now() / 1_000, takesWrites, values: PLOTS.map(([, read]) => read(text)) };
+        if (isOpen) setState(({ samples }) => ({ samples: [...samples.slice(1 - KEPT_SAMPLES), taken], error: "" }));
       } catch (problem) {
         if (isOpen) setState(({ samples }) => ({ samples, error: problem.message }));
       }

@@ -1,6 +1,6 @@
 // The list of conversations: what is new in them, when something last happened, and a filter.
 
-import { html, useMemo, useState } from "../lib/html.js";
+import { html, useState } from "../lib/html.js";
 import { navigate, path, route } from "../lib/router.js";
 import { useSlices } from "../lib/store.js";
 import { ago } from "../lib/texts.js";
@@ -59,7 +59,7 @@ export function Navigation() {
 
 function List({ title, items, empty }) {
   const shown = items.slice(0, SHOWN);
-  const id = useMemo(() => `list-${title.replace(/\W/g, "-")}`, [title]);
+  const id = `list-${title.replace(/\W/g, "-")}`;
   return html`<section aria-labelledby=${id}>
     <h2 id=${id}>${title} <span class="count">${items.length}</span></h2>
     <ul>${shown.map((where) => html`<${Item} key=${keyOf(where)} where=${where} />`)}</ul>
