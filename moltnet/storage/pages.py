@@ -3,7 +3,7 @@
 Where those items come from, and whether a cursor exists, is the backend's part.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from moltnet.protocol.pages import PageRequest
@@ -44,23 +44,20 @@ def id_page(found: Sequence[Item], page: PageRequest) -> tuple[Sequence[Item], b
 
 def replay_page(found: Iterable[EventRecord], limit: int) -> Sequence[EventRecord]:
     """The first events, at most ``limit`` and ``MAX_REPLAY_BYTES``, but at least one if there is one."""
-    taken: list[EventRecord] = []
-    size_bytes = 0
-    for record in found:
-        size_bytes += len(record.wire)
-        if len(taken) == limit or (taken and size_bytes > MAX_REPLAY_BYTES):
-            break
-        taken.append(record)
-    return taken
+    return _as_many_as_fit(found, limit, lambda record: len(record.wire))
 
 
 def outbox_page(found: Iterable[OutboxRow], limit: int) -> Sequence[OutboxRow]:
     """The first rows, bounded in the same way."""
-    taken: list[OutboxRow] = []
+    return _as_many_as_fit(found, limit, lambda row: len(row.body))
+
+
+def _as_many_as_fit(found: Iterable[Item], limit: int, item_bytes: Callable[[Item], int]) -> Sequence[Item]:
+    taken: list[Item] = []
     size_bytes = 0
-    for row in found:
-        size_bytes += len(row.body)
+    for item in found:
+        size_bytes += item_bytes(item)
         if len(taken) == limit or (taken and size_bytes > MAX_REPLAY_BYTES):
             break
-        taken.append(row)
+        taken.append(item)
     return taken

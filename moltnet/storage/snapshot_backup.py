@@ -80,7 +80,7 @@ class JsonTarget:
         mine.events_pruned_to = changes.events_pruned_to
         for name in ("records", "messages", "artifacts"):
             getattr(mine, name).extend(getattr(changes, name))
-        for name in ("rooms", "agents", "sessions", "pair_networks", "approvals", "threads", "directs", "outbox_added"):
+        for name in (*_LISTS, "outbox_added"):
             known, new = getattr(mine, name), getattr(changes, name)
             if not known.keys().isdisjoint(new):
                 raise BackupDamaged(f'it is damaged: "{(known.keys() & new.keys()).pop()}" stands in it twice')

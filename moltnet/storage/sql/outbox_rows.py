@@ -1,10 +1,12 @@
 """The outbox as rows of a SQL store. The SQL around them is a backend's own."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from moltnet.protocol.ids import MessageId
 from moltnet.protocol.relays import DeadLetter
 from moltnet.protocol.times import Timestamp
+from moltnet.storage import outbox
 from moltnet.storage.outbox import OutboxDepth, OutboxKey, OutboxRow, RelayFailure, RelayState
 from moltnet.storage.sql.rows import Row
 
@@ -51,18 +53,16 @@ def outbox_row(row: Row) -> OutboxRow:
 
 def dead_letter(row: Row) -> DeadLetter:
     """From all columns but the body."""
-    pairing_id, _, message_id, conversation, created_at, attempts, status, code, reason, failed_at = row
-    return DeadLetter(
-        message_id=MessageId(message_id),
-        pairing_id=pairing_id,
-        conversation=conversation,
-        created_at=Timestamp(created_at),
-        failed_at=Timestamp(failed_at),
-        attempts=attempts,
-        status=status,
-        code=code,
-        message=reason,
-    )
+    return outbox.dead_letter(outbox_row((*row, b"")))
+
+
+def places_of_letters(found: Iterable[Row]) -> dict[tuple[str, MessageId], tuple[int, ...]]:
+    """The places of each pairing's messages, from a row for each place."""
+    places: dict[tuple[str, MessageId], tuple[int, ...]] = {}
+    for pairing_id, message_id, seq in found:
+        key = pairing_id, MessageId(message_id)
+        places[key] = (*places.get(key, ()), seq)
+    return places
 
 
 def outbox_depth(row: Row) -> OutboxDepth:

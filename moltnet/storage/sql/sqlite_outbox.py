@@ -69,13 +69,10 @@ def find_dead_letters(
     connection: sqlite3.Connection, wanted: Collection[tuple[str, MessageId]]
 ) -> dict[tuple[str, MessageId], tuple[int, ...]]:
     """The places of a pairing's messages that are dead letters."""
-    found: dict[tuple[str, MessageId], tuple[int, ...]] = {}
-    if wanted:
-        keys = orjson.dumps([list(each) for each in wanted]).decode()
-        for pairing_id, message_id, seq in connection.execute(SELECT_DEAD_LETTERS, (keys,)):
-            key = pairing_id, MessageId(message_id)
-            found[key] = (*found.get(key, ()), seq)
-    return found
+    if not wanted:
+        return {}
+    keys = orjson.dumps([list(each) for each in wanted]).decode()
+    return outbox_rows.places_of_letters(connection.execute(SELECT_DEAD_LETTERS, (keys,)))
 
 
 def read_outbox(

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from moltnet.storage.sql.migrate import load_migrations
 from moltnet.storage.sql.postgres import server_statements as statements
 from tests.fakes.postgres import PostgresServer
-from tests.storage.sql.test_postgres_statements import Planner
+from tests.storage.sql.test_postgres_statements import Planner, open_planner
 
 TEXTS = {
     name: text
@@ -28,15 +27,10 @@ ANALYZE;
 """
 
 
-@pytest.fixture(scope="module", params=["large", "new"])
+@pytest.fixture(scope="module", params=[FILL, ""], ids=["large", "new"])
 def planner(postgres_server: PostgresServer, request: pytest.FixtureRequest) -> Iterator[Planner]:
-    name = postgres_server.new_database()
-    for step in load_migrations("postgres"):
-        postgres_server.sql(step.script, name)
-    if request.param == "large":
-        postgres_server.sql(FILL, name)
-    yield Planner(postgres_server, name)
-    postgres_server.drop_database(name)
+    with open_planner(postgres_server, request.param) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

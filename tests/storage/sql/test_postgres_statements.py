@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import attrs
 import pytest
@@ -76,16 +77,22 @@ class Planner:
         )
 
 
-@pytest.fixture(scope="module", params=["large", "new"])
+@contextmanager
+def open_planner(server: PostgresServer, fill: str) -> Iterator[Planner]:
+    """For a database of its own with our tables, and with what `fill` puts into them."""
+    name = server.new_database()
+    for step in load_migrations("postgres"):
+        server.sql(step.script, name)
+    server.sql(fill, name)
+    yield Planner(server, name)
+    server.drop_database(name)
+
+
+@pytest.fixture(scope="module", params=[FILL, ""], ids=["large", "new"])
 def planner(postgres_server: PostgresServer, request: pytest.FixtureRequest) -> Iterator[Planner]:
     """For a large network that was counted, and for a new one, whose plans are kept while it grows."""
-    name = postgres_server.new_database()
-    for step in load_migrations("postgres"):
-        postgres_server.sql(step.script, name)
-    if request.param == "large":
-        postgres_server.sql(FILL, name)
-    yield Planner(postgres_server, name)
-    postgres_server.drop_database(name)
+    with open_planner(postgres_server, request.param) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize(

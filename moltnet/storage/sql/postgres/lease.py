@@ -13,6 +13,7 @@ import trio
 
 from moltnet.storage import limits
 from moltnet.storage.sql.postgres import server_statements as statements
+from moltnet.storage.sql.postgres.bell import Bell
 from moltnet.storage.sql.postgres.database import Connection, PostgresDatabase
 
 _ID_BYTES: Final = 16
@@ -44,7 +45,7 @@ class Lease:
     deadline: float = attrs.field(init=False, default=-math.inf)
     renewed: trio.Event = attrs.field(init=False, factory=trio.Event)
     _renew_at: float = attrs.field(init=False, default=-math.inf)
-    _doubted: trio.Event = attrs.field(init=False, factory=trio.Event)
+    _doubts: Bell = attrs.field(init=False, factory=Bell)
 
     @property
     def is_held(self) -> bool:
@@ -52,16 +53,17 @@ class Lease:
 
     def doubt(self) -> None:
         """Renew now, whenever that was to be: the database may have forgotten us."""
-        self._doubted.set()
+        self._doubts.ring()
 
     async def wait_due(self) -> None:
         """Until it is to be renewed."""
         with trio.move_on_at(self._renew_at):
-            await self._doubted.wait()
+            await self._doubts.wait()
 
     async def renew(self, database: PostgresDatabase) -> bool:
         """Say that we are alive. Tells whether we count anew, under another id. Raises ``StorageError``."""
-        asked_at, self._doubted = trio.current_time(), trio.Event()
+        self._doubts.clear()
+        asked_at = trio.current_time()
         fresh_id = secrets.token_hex(_ID_BYTES)
         known_id = self.id
 

@@ -98,13 +98,10 @@ async def find_dead_letters(
     connection: Connection, wanted: Collection[tuple[str, MessageId]]
 ) -> dict[tuple[str, MessageId], tuple[int, ...]]:
     """The places of a pairing's messages that are dead letters."""
-    found: dict[tuple[str, MessageId], tuple[int, ...]] = {}
-    if wanted:
-        columns = [[sought(text) for text in column] for column in zip(*wanted, strict=True)]
-        for pairing_id, message_id, seq in await connection.fetch(SELECT_DEAD_LETTERS, *columns):
-            key = pairing_id, MessageId(message_id)
-            found[key] = (*found.get(key, ()), seq)
-    return found
+    if not wanted:
+        return {}
+    columns = [[sought(text) for text in column] for column in zip(*wanted, strict=True)]
+    return outbox_rows.places_of_letters(await connection.fetch(SELECT_DEAD_LETTERS, *columns))
 
 
 async def read_outbox(

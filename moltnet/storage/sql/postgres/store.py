@@ -42,6 +42,7 @@ from moltnet.storage.sql.migrate import load_migrations
 from moltnet.storage.sql.postgres import statements
 from moltnet.storage.sql.postgres.approvals import approval_page, find_approval
 from moltnet.storage.sql.postgres.batch import Written, found, transaction, was_written, write_batch
+from moltnet.storage.sql.postgres.bell import Bell
 from moltnet.storage.sql.postgres.database import Connection, PostgresDatabase, open_database
 from moltnet.storage.sql.postgres.dsn import parse_dsn
 from moltnet.storage.sql.postgres.failures import ConnectionLost, unreachable
@@ -105,7 +106,7 @@ class PostgresStore:
     _seen: Position
     _servers: Servers
     _turn: trio.Lock = attrs.field(init=False, factory=trio.Lock)
-    _bell: trio.Event = attrs.field(init=False, factory=trio.Event)
+    _bell: Bell = attrs.field(init=False, factory=Bell)
     _deaf: bool = attrs.field(init=False, default=False)
     _had_no_room: bool = attrs.field(init=False, default=False)
 
@@ -124,7 +125,7 @@ class PostgresStore:
 
     async def wait_changed(self) -> None:
         await self._bell.wait()
-        self._bell = trio.Event()
+        self._bell.clear()
 
     def owned(self, name: str) -> AbstractAsyncContextManager[None]:
         return self._servers.owners.owned(name)
@@ -152,7 +153,7 @@ class PostgresStore:
         if self._deaf:
             log.info("the database is back")
             self._deaf = False
-        self._bell.set()
+        self._bell.ring()
 
     async def load_directory(self) -> DirectoryContents:
         return await self.database.read(partial(transaction, begin=_BEGIN_SNAPSHOT, work=self._directory))
