@@ -27,7 +27,7 @@ from moltnet.broker import Broker
 from moltnet.config.settings import AuthMode, MoltnetConfig, StorageSettings
 from moltnet.core.admission import Admission
 from moltnet.core.declare import declare
-from moltnet.core.network import NetworkContext, RelayTerms, Terms
+from moltnet.core.network import NetworkContext, Terms
 from moltnet.core.sharing import open_sharing
 from moltnet.directory import Directory
 from moltnet.journal import open_journal
@@ -212,11 +212,7 @@ def _terms(config: MoltnetConfig) -> Terms:
         delivery_window=config.server.delivery_window,
         reserved_agents=ReservedNames(config.auth.reserved_agents),
         declared_agents={agent_id: token.id for token in config.auth.tokens for agent_id in token.agents},
-        relaying=tuple(
-            RelayTerms(pairing.id, pairing.remote_network_id, pairing.rooms)
-            for pairing in config.pairings
-            if not PairingStatus(pairing, config.network.id).is_off
-        ),
+        relaying=tuple(pairing for pairing in config.pairings if not PairingStatus(pairing).is_off),
     )
 
 

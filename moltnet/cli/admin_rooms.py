@@ -5,6 +5,7 @@ from typing import Final
 import click
 
 from moltnet.cli.examples import examples
+from moltnet.cli.names import split_names
 from moltnet.cli.operator import OperatorFlags, operator_options, operator_options_but_member
 from moltnet.cli.output import is_for_people, print_json, print_lines, print_note, table
 from moltnet.client.api import MoltnetClient
@@ -131,7 +132,7 @@ def _change(flags: OperatorFlags, room_id: str, change: UpdateRoomMembersRequest
 
 
 def _members(given: tuple[str, ...]) -> tuple[str, ...]:
-    members = tuple(dict.fromkeys(name.strip() for text in given for name in text.split(",") if name.strip()))
+    members = split_names(*given)
     if given and not members:
         raise click.UsageError("--member names nobody")
     return members

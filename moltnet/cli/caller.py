@@ -6,7 +6,7 @@ read can be read.
 
 import os
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -64,26 +64,15 @@ class Caller:
 
     def call(self, ask: Callable[[MoltnetClient], Awaitable[T]]) -> T:
         """Run `ask` with a client for the agent's server, within the time that the command line allows."""
-
         return trio.run(self.asked, ask)
 
     async def asked(self, ask: Callable[[MoltnetClient], Awaitable[T]]) -> T:
         """The same in a running event loop."""
-
-        async def run() -> T:
-            async with open_client(self.attachment.base_url, self._token) as client:
-                return await ask(client)
-
-        return await self.within(run)
+        return await self.within(partial(self._with_client, ask))
 
     def follow(self, ask: Callable[[MoltnetClient], Awaitable[T]]) -> T:
         """Run `ask` for as long as it lasts. What waits for one answer in it sets its own limit."""
-
-        async def run() -> T:
-            async with open_client(self.attachment.base_url, self._token) as client:
-                return await ask(client)
-
-        return trio.run(run)
+        return trio.run(self._with_client, ask)
 
     async def within(self, run: Callable[[], Awaitable[T]]) -> T:
         """Wait for one answer, within the time that the command line allows, inside of `follow`."""
@@ -115,6 +104,10 @@ class Caller:
                     f"room {room.id} is read-only for {self.member_id}: {room.read_only}; "
                     "it can still be read with: moltnet read",
                 )
+
+    async def _with_client(self, ask: Callable[[MoltnetClient], Awaitable[T]]) -> T:
+        async with open_client(self.attachment.base_url, self._token) as client:
+            return await ask(client)
 
 
 def call_within(timeout_seconds: float, base_url: str, run: Callable[[], Awaitable[T]]) -> T:

@@ -6,7 +6,7 @@ Each check says what it found and what to do about it; a check that cannot be ma
 import os
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final
+from http import HTTPStatus
 
 import attrs
 
@@ -21,9 +21,6 @@ from moltnet.protocol.ids import AgentId
 from moltnet.protocol.network import HTTP_PROTOCOL, Network
 from moltnet.protocol.rooms import Room
 from moltnet.protocol.sessions import WhoAmI
-
-_NOT_FOUND: Final = 404
-_FORBIDDEN: Final = 403
 
 
 class Verdict(StrEnum):
@@ -102,20 +99,19 @@ class Checkup:
         try:
             who = await client.who_am_i()
         except ServerAnswered as answer:
-            if answer.status != _NOT_FOUND:
+            if answer.status != HTTPStatus.NOT_FOUND:
                 raise
             return  # servers of other makes do not tell
-        for finding in credential_findings(who, AgentId(self.attachment.member_id)):
-            self.findings.append(finding)
+        self.findings.extend(credential_findings(who, AgentId(self.attachment.member_id)))
 
     async def _agent(self, client: MoltnetClient) -> None:
         member_id = self.attachment.member_id
         try:
             agent = await client.agent(member_id)
         except ServerAnswered as answer:
-            if answer.status == _FORBIDDEN:
+            if answer.status == HTTPStatus.FORBIDDEN:
                 return
-            if answer.status != _NOT_FOUND:
+            if answer.status != HTTPStatus.NOT_FOUND:
                 raise
             self._problem(f"{member_id} is not registered", "moltnet register-agent", ExitCode.NOT_FOUND)
             return
@@ -131,7 +127,7 @@ class Checkup:
         try:
             room = await client.room(room_id)
         except ServerAnswered as answer:
-            if answer.status not in (_FORBIDDEN, _NOT_FOUND):
+            if answer.status not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
                 raise
             self._problem(
                 f"room {room_id} is not there, or not for this agent",

@@ -24,6 +24,7 @@ from moltnet.cli.enrolment import (
 )
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
+from moltnet.cli.names import split_names
 from moltnet.cli.output import print_note
 from moltnet.cli.skill_source import install_with_connect, paths_for
 from moltnet.client.address import parse_server_address
@@ -106,7 +107,7 @@ def connect(
         member_id=_valid("--member-id", member_id.strip(), member_problem(member_id)),
         agent_name=agent_name,
         runtime=runtime,
-        rooms=tuple(dict.fromkeys(_room_ids(rooms))),
+        rooms=tuple(_valid("--rooms", id, id_problem(id)) for id in split_names(*rooms)),
         dms=enable_dms,
     )
     path = client_config_path(workspace)
@@ -178,11 +179,6 @@ def _token_for_skill(credential: Credential) -> str | None:
     with suppress(TokenUnavailable):
         return credential.present(os.environ, claiming=False)
     return None
-
-
-def _room_ids(rooms: tuple[str, ...]) -> list[str]:
-    ids = [id for text in rooms for part in text.split(",") if (id := part.strip())]
-    return [_valid("--rooms", id, id_problem(id)) for id in ids]
 
 
 def _valid(option: str, text: str, problem: str | None) -> str:

@@ -5,6 +5,7 @@ import click
 from moltnet.cli.caller import CallerFlags, caller_options
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
+from moltnet.cli.names import split_names
 from moltnet.cli.output import print_note
 from moltnet.client.api import MoltnetClient
 from moltnet.config.client import select_attachment
@@ -25,7 +26,7 @@ def leave(flags: CallerFlags, rooms: tuple[str, ...], revoke: bool) -> None:
         raise click.UsageError("--revoke ends the whole attachment; it excludes --rooms")
     config = flags.load()
     attachment = select_attachment(config, network=flags.network, member=flags.member)
-    names = tuple(dict.fromkeys(name.strip() for text in rooms for name in text.split(",") if name.strip()))
+    names = split_names(*rooms)
     unknown = [name for name in names if all(room.id != name for room in attachment.rooms)]
     if unknown:
         raise CommandFailed(

@@ -7,6 +7,7 @@ agent administers the network is named with `--config`.
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -29,7 +30,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 TOKEN_VARIABLE: Final = "MOLTNET_ADMIN_TOKEN"
-_UNAUTHORIZED: Final = 401
 
 
 @attrs.frozen
@@ -96,7 +96,7 @@ class Operator:
                     try:
                         return await ask(client)
                     except ServerAnswered as answer:
-                        if answer.status != _UNAUTHORIZED:
+                        if answer.status != HTTPStatus.UNAUTHORIZED:
                             raise
             async with open_client(self.base_url, last) as client:
                 return await ask(client)

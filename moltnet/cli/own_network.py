@@ -5,8 +5,8 @@ They change the file on the server's own machine, and tell a running server.
 
 import os
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
-from typing import Final
 
 import attrs
 
@@ -21,8 +21,6 @@ from moltnet.config.splice import Change
 from moltnet.config.urls import base_url, url_problem
 from moltnet.protocol.administration import ReloadResult
 from moltnet.protocol.rooms import Room
-
-_NOT_FOUND: Final = 404
 
 
 @attrs.frozen
@@ -88,12 +86,7 @@ class OwnNetwork:
         except ServerUnreachable:
             return False
         except ServerAnswered as answer:
-            if answer.status != _NOT_FOUND:
+            if answer.status != HTTPStatus.NOT_FOUND:
                 raise
             return False
         return True
-
-
-def room_list(text: str | None) -> tuple[str, ...]:
-    """What a comma-separated option names, each once."""
-    return tuple(dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip()))

@@ -13,9 +13,11 @@ import click
 from moltnet.cli.caller import call_within
 from moltnet.cli.examples import examples
 from moltnet.cli.exit_codes import CommandFailed, ExitCode
+from moltnet.cli.names import split_names
 from moltnet.cli.operator import OperatorFlags, operator_options
 from moltnet.cli.output import is_for_people, print_json, print_lines, print_note
-from moltnet.cli.own_network import OwnNetwork, room_list
+from moltnet.cli.own_network import OwnNetwork
+from moltnet.client.dialing import trusting
 from moltnet.client.errors import ClientError, ServerAnswered, ServerUnreachable
 from moltnet.client.guard import AddressRefused
 from moltnet.config.durations import parse_duration
@@ -28,7 +30,6 @@ from moltnet.pairing.accepting import send_acceptance
 from moltnet.pairing.code import BadCode, InvitationCode, parse_code
 from moltnet.pairing.invitations import invitations_path, keep_invitation, new_invitation
 from moltnet.pairing.limits import INVITATION_SECONDS, LONGEST_INVITATION_SECONDS
-from moltnet.pairing.remote import trusting
 from moltnet.protocol.ids import id_problem
 from moltnet.protocol.invitations import AcceptInvitationRequest, InvitationAccepted
 
@@ -75,7 +76,7 @@ def invite(
     address = own.address(url)
     if (problem := address_problem(address, allow_private=allow_private)) is not None:
         raise CommandFailed(ExitCode.USAGE, f"this network's address {address} {problem}; --allow-private allows it")
-    shared = room_list(rooms)
+    shared = split_names(rooms or "")
     _check_ids(shared)
     if missing := own.missing_rooms(shared):
         raise CommandFailed(ExitCode.NOT_FOUND, f"this network has no room {', '.join(missing)}: declare it first")
@@ -233,7 +234,7 @@ def _agree(
     own: OwnNetwork, code: InvitationCode, wanted: str | None, *, create_rooms: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The rooms that both share, and those among them that this network still has to create."""
-    chosen = code.rooms if wanted is None else room_list(wanted)
+    chosen = code.rooms if wanted is None else split_names(wanted)
     if strange := [room_id for room_id in chosen if room_id not in code.rooms]:
         offered = ", ".join(code.rooms) or "none"
         raise CommandFailed(ExitCode.USAGE, f"{', '.join(strange)} is not offered; the invitation offers {offered}")

@@ -8,11 +8,10 @@ from moltnet.cli.output import columns, is_for_people, print_json, print_lines
 from moltnet.cli.target import FORMS, TargetType
 from moltnet.client.api import MoltnetClient
 from moltnet.client.errors import ServerAnswered
+from moltnet.client.listing import all_agents
 from moltnet.protocol.identity import parse_address
 from moltnet.protocol.ids import NetworkId
-from moltnet.protocol.limits import MAX_PAGE_ITEMS
 from moltnet.protocol.messages import Target, TargetKind
-from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.rooms import DirectConversation, Room
 
 
@@ -46,10 +45,10 @@ def participants(flags: CallerFlags, target: Target, as_json: bool) -> None:
 async def _people(client: MoltnetClient, members: tuple[str, ...], network_id: NetworkId) -> list[str]:
     """A line for each member: id, name, and whether it is connected, as far as this credential may know."""
     try:
-        page = await client.agents(PageRequest(limit=MAX_PAGE_ITEMS))
+        agents = await all_agents(client)
     except ServerAnswered:
         return list(members)
-    known = {parse_address(agent.id, agent.network_id): agent for agent in page.agents}
+    known = {parse_address(agent.id, agent.network_id): agent for agent in agents}
     rows = []
     for member in members:
         agent = known.get(parse_address(member, network_id))

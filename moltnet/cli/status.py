@@ -1,6 +1,7 @@
 """`moltnet status`: how the agents of this workspace stand with their networks, each in one line."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 
 import attrs
 import click
@@ -17,8 +18,6 @@ from moltnet.config.client import ClientAttachment, matching_attachments
 from moltnet.config.secrets import TokenUnavailable
 from moltnet.protocol.codec import wire
 from moltnet.protocol.ids import NetworkId
-
-_NOT_FOUND = 404
 
 
 @attrs.frozen
@@ -95,7 +94,7 @@ async def _from_server(client: MoltnetClient, caller: Caller, silent: Attachment
     try:
         agent = await client.agent(caller.member_id)
     except ServerAnswered as answer:
-        if answer.status == _NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND:
             return answered
         failure = explain(answer)
         return attrs.evolve(answered, error=failure.text, exit_code=failure.exit_code)

@@ -1,5 +1,7 @@
 """`moltnet whoami`: which agent of which network this workspace is, and what the network takes its token for."""
 
+from http import HTTPStatus
+
 import attrs
 import click
 
@@ -10,8 +12,6 @@ from moltnet.client.api import MoltnetClient
 from moltnet.client.errors import ServerAnswered
 from moltnet.protocol.ids import NetworkId
 from moltnet.protocol.sessions import WhoAmI
-
-_NOT_FOUND = 404
 
 
 @attrs.frozen
@@ -35,7 +35,7 @@ def whoami(flags: CallerFlags, as_json: bool) -> None:
         try:
             return await client.who_am_i()
         except ServerAnswered as answer:
-            if answer.status != _NOT_FOUND:
+            if answer.status != HTTPStatus.NOT_FOUND:
                 raise
             return None
 

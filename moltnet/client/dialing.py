@@ -6,6 +6,7 @@ No deadline is set here: the caller's cancel scope bounds all of it, name lookup
 import functools
 import os
 import ssl
+from pathlib import Path
 from typing import NoReturn
 
 import h11
@@ -59,7 +60,12 @@ async def dial(
 @functools.cache
 def default_tls() -> ssl.SSLContext:
     """Trusts the system's certificate authorities, or those in ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``."""
-    context = ssl.create_default_context()
+    return trusting(None)
+
+
+def trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """Trusts the authorities in this file and no others, or without one the system's. Raises ``OSError``."""
+    context = ssl.create_default_context(cafile=ca_file)
     context.set_alpn_protocols(["http/1.1"])
     return context
 

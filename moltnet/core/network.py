@@ -9,11 +9,11 @@ from moltnet import __version__
 from moltnet.auth.claims import Claims, CredentialKind
 from moltnet.auth.policy import AuthPolicy
 from moltnet.auth.reserved import ReservedNames
-from moltnet.config.settings import Scope
+from moltnet.config.settings import PairingSettings, Scope
 from moltnet.core.recipients import Aliases
 from moltnet.directory import Directory
 from moltnet.journal import Journal
-from moltnet.protocol.ids import AgentId, NetworkId, RoomId
+from moltnet.protocol.ids import AgentId, NetworkId
 from moltnet.protocol.limits import DELIVERY_WINDOW_EVENTS
 from moltnet.protocol.network import SPOKEN_PROTOCOLS, Capabilities, Console, Network, NetworkWarning
 from moltnet.protocol.pairings import Pairing
@@ -21,24 +21,12 @@ from moltnet.protocol.times import Timestamp, WallClock, format_timestamp
 from moltnet.storage.store import Store
 
 
-@attrs.frozen
-class RelayTerms:
-    """A pairing over which messages are relayed; ``rooms`` are those that are, ``None`` for all of them."""
-
-    pairing_id: str
-    remote_network_id: str
-    rooms: frozenset[RoomId] | None = None
-
-    def relays_room(self, room_id: str) -> bool:
-        """Whether what is said in this room, and in its threads, goes there."""
-        return self.rooms is None or room_id in self.rooms
-
-
 @attrs.frozen(eq=False)
 class Terms:
     """What the config file says about a network and a reload can change.
 
-    ``declared_agents`` are those that the file gives to a token, by the token's id.
+    ``declared_agents`` are those that the file gives to a token, by the token's id; ``relaying`` are the pairings over
+    which messages are relayed.
     """
 
     name: str
@@ -48,7 +36,7 @@ class Terms:
     delivery_window: int = DELIVERY_WINDOW_EVENTS
     reserved_agents: ReservedNames = attrs.field(factory=ReservedNames)
     declared_agents: Mapping[AgentId, str] = attrs.field(factory=dict)
-    relaying: tuple[RelayTerms, ...] = ()
+    relaying: tuple[PairingSettings, ...] = ()
 
 
 @attrs.define(eq=False)

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from moltnet.config.settings import PairingSettings
 from moltnet.core.errors import NotFound
-from moltnet.core.network import NetworkContext, RelayTerms
+from moltnet.core.network import NetworkContext
 from moltnet.core.pages import id_page_json, unknown_cursor
 from moltnet.core.pairings import unknown_pairing
 from moltnet.log import get_logger
@@ -26,7 +27,7 @@ from moltnet.storage.store import UnknownCursor
 log = get_logger("relay")
 
 
-def relays_of(message: Message, local: NetworkId, pairings: Sequence[RelayTerms]) -> tuple[Relay, ...]:
+def relays_of(message: Message, local: NetworkId, pairings: Sequence[PairingSettings]) -> tuple[Relay, ...]:
     """Where a message that is about to be stored goes: one hop at most, so only what began here goes anywhere.
 
     Messages in rooms and threads go over every pairing that relays the room, direct ones to the networks of those who
@@ -38,10 +39,10 @@ def relays_of(message: Message, local: NetworkId, pairings: Sequence[RelayTerms]
     if not wanted:
         return ()
     body = relayed_body(message, local)
-    return tuple(Relay(pairing.pairing_id, body) for pairing in wanted)
+    return tuple(Relay(pairing.id, body) for pairing in wanted)
 
 
-def _goes_over(target: Target, local: NetworkId, pairing: RelayTerms) -> bool:
+def _goes_over(target: Target, local: NetworkId, pairing: PairingSettings) -> bool:
     if target.kind != TargetKind.DM:
         return pairing.relays_room(target.room_id)
     return any(

@@ -4,10 +4,8 @@ Every call is bounded in time and size, follows no redirect, and shows its token
 mean for the pairing is ``status``, which messages are sent is ``relay``.
 """
 
-import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Final, TypeVar
 
 import attrs
@@ -17,6 +15,7 @@ from moltnet import __version__
 from moltnet.client.address import ServerAddress, parse_server_address
 from moltnet.client.answers import error_envelope, read_answer
 from moltnet.client.api import paged
+from moltnet.client.dialing import trusting
 from moltnet.client.errors import BadServerAddress, ClientError, ServerAnswered
 from moltnet.client.guard import AddressGuard, is_named_address
 from moltnet.client.http import Answer, HttpClient, Request, open_http
@@ -185,13 +184,6 @@ async def _http(settings: PairingSettings, environ: Mapping[str, str]) -> Abstra
     tls = None if settings.ca_file is None else await trio.to_thread.run_sync(trusting, settings.ca_file)
     guard = AddressGuard(allow_private=_may_be_private(settings, server))
     return open_http(server, headers=headers, environ=environ, tls=tls, guard=guard)
-
-
-def trusting(ca_file: Path) -> ssl.SSLContext:
-    """Trusts the authorities in this file, and no others. Raises ``OSError``."""
-    context = ssl.create_default_context(cafile=ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _may_be_private(settings: PairingSettings, server: ServerAddress) -> bool:

@@ -165,7 +165,7 @@ async def _signs_in(world: World, caller: str) -> str:
 async def _said(world: World, room: str) -> str:
     """The event of a message that nobody has asked about."""
     message_id = world.fresh("for-approval")
-    await post(world.app, attrs.evolve(room_message("hear me", room=room), id=message_id), world.operator)
+    await post(world.app, room_message("hear me", room=room, message_id=message_id), world.operator)
     return event_id_of_message(message_id)
 
 

@@ -38,8 +38,8 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TestServer]:
     monkeypatch.setenv("MOLTNET_ADMIN_TOKEN", secret_of("ops"))
     async with open_test_server(CONFIG) as server:
         for name in ("m1", "m2"):
-            message = room_message(f"@alpha {name}", room="general", sender="beta")
-            await post(server.app, attrs.evolve(message, id=name), static("admin write", token_id="ops"))
+            message = room_message(f"@alpha {name}", sender="beta", message_id=name)
+            await post(server.app, message, static("admin write", token_id="ops"))
             asked = RequestApprovalRequest(event_id_of_message(name), "mention")
             await request_approval(server.app.context, "alpha", asked, AGENTS)
         yield server

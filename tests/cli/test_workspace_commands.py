@@ -7,10 +7,10 @@ import pytest
 import trio
 
 from moltnet.client.api import open_client
-from moltnet.protocol.ids import RoomId
-from moltnet.protocol.messages import HUMAN, Actor, Message, Part, PartKind, SendMessageRequest, Target, TargetKind
+from moltnet.protocol.messages import HUMAN, Message
 from moltnet.protocol.rooms import CreateRoomRequest
 from tests.cli.conftest import Run, Workspace, attachment
+from tests.fakes.network import room_message
 from tests.fakes.server import ALPHA_TOKEN, OPERATOR_TOKEN, bearer_network, open_running_server
 
 AUTH = {"mode": "bearer", "token": ALPHA_TOKEN}
@@ -30,13 +30,8 @@ async def url(workspace: Workspace) -> AsyncIterator[str]:
 
 
 async def say(url: str, text: str, *, room: str = "general") -> None:
-    message = SendMessageRequest(
-        target=Target(kind=TargetKind.ROOM, room_id=RoomId(room)),
-        sender=Actor(type=HUMAN, id="ada"),
-        parts=(Part(kind=PartKind.TEXT, text=text),),
-    )
     async with open_client(url, OPERATOR_TOKEN) as operator:
-        await operator.send(message)
+        await operator.send(room_message(text, room=room, sender="ada", sender_type=HUMAN))
 
 
 class TestSending:

@@ -3,61 +3,23 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
 
-import attrs
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from moltnet.client.address import parse_server_address
+from moltnet.client.dialing import trusting
 from moltnet.client.errors import ServerUnreachable
 from moltnet.client.http import HttpClient, Request, open_http
+from tests.fakes.certificates import TestCertificate, make_certificate
 from tests.fakes.http_server import Reply, answer, open_scripted_server, raw
 
 GET = Request("GET", "/v1/network")
 
 
-@attrs.frozen
-class Certificate:
-    """A self-signed certificate for 127.0.0.1 and chat.invalid, as the server uses it and as a client trusts it."""
-
-    server: ssl.SSLContext
-    trusted: ssl.SSLContext
-
-
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("chat.invalid")]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file: Path = tmp_path_factory.mktemp("tls") / "both.pem"
-    file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + built.public_bytes(serialization.Encoding.PEM)
-    )
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(file)
-    return Certificate(server, ssl.create_default_context(cafile=str(file)))
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> TestCertificate:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @asynccontextmanager
@@ -66,27 +28,27 @@ async def https_to(url: str, tls: ssl.SSLContext | None, **environ: str) -> Asyn
         yield http
 
 
-async def test_https_is_spoken_to_a_trusted_server_and_the_connection_used_again(certificate: Certificate) -> None:
+async def test_https_is_spoken_to_a_trusted_server_and_the_connection_used_again(certificate: TestCertificate) -> None:
     async with (
         open_scripted_server(answer(200, b"a"), answer(200, b"b"), tls=certificate.server) as server,
-        https_to(server.url, certificate.trusted) as http,
+        https_to(server.url, trusting(certificate.ca_file)) as http,
     ):
         assert (await http.exchange(GET)).body == b"a"
         assert (await http.exchange(GET)).body == b"b"
         assert [seen.connection for seen in server.requests] == [0, 0]
 
 
-async def test_an_untrusted_certificate_is_named_and_nothing_is_sent(certificate: Certificate) -> None:
+async def test_an_untrusted_certificate_is_named_and_nothing_is_sent(certificate: TestCertificate) -> None:
     async with open_scripted_server(tls=certificate.server) as server, https_to(server.url, None) as http:
         with pytest.raises(ServerUnreachable, match="certificate is not trusted: self-signed certificate") as caught:
             await http.exchange(GET)
         assert not caught.value.request_sent
 
 
-async def test_a_certificate_for_another_name_is_refused(certificate: Certificate) -> None:
+async def test_a_certificate_for_another_name_is_refused(certificate: TestCertificate) -> None:
     async with (
         open_scripted_server(tls=certificate.server) as server,
-        https_to(server.url.replace("127.0.0.1", "localhost"), certificate.trusted) as http,
+        https_to(server.url.replace("127.0.0.1", "localhost"), trusting(certificate.ca_file)) as http,
     ):
         with pytest.raises(ServerUnreachable, match=r"not trusted.*localhost"):
             await http.exchange(GET)
@@ -112,7 +74,7 @@ async def test_a_plain_request_goes_through_the_proxy_with_its_whole_url() -> No
         assert seen.headers["proxy-authorization"] == "Basic bWU6aHVudGVyMg=="
 
 
-async def test_https_goes_through_a_tunnel_that_sees_no_content(certificate: Certificate) -> None:
+async def test_https_goes_through_a_tunnel_that_sees_no_content(certificate: TestCertificate) -> None:
     asked: list[bytes] = []
 
     async def proxy(stream: trio.SocketStream) -> None:
@@ -137,7 +99,7 @@ async def test_https_goes_through_a_tunnel_that_sees_no_content(certificate: Cer
         async with (
             open_scripted_server(answer(200, b"hello"), tls=certificate.server) as server,
             # Only the proxy could know the address of this name.
-            https_to("https://chat.invalid", certificate.trusted, https_proxy=proxy_url) as http,
+            https_to("https://chat.invalid", trusting(certificate.ca_file), https_proxy=proxy_url) as http,
         ):
             assert (await http.exchange(GET)).body == b"hello"
         nursery.cancel_scope.cancel()

@@ -4,7 +4,7 @@ import attrs
 import orjson
 import pytest
 
-from moltnet.core.network import RelayTerms
+from moltnet.config.settings import PairingSettings
 from moltnet.core.relaying import relayed_body, relays_of
 from moltnet.protocol.codec import decode
 from moltnet.protocol.ids import DirectId, MessageId, NetworkId, RoomId, ThreadId
@@ -43,9 +43,9 @@ def message(target: Target = ROOM, *, origin: str = NET_A) -> Message:
     )
 
 
-TO_B = RelayTerms("to_b", "net_b")
-TO_C = RelayTerms("to_c", "net_c", frozenset({RoomId("shared")}))
-TO_UNKNOWN = RelayTerms("to_unknown", "")
+TO_B = PairingSettings("to_b", "https://b.test", "net_b")
+TO_C = PairingSettings("to_c", "https://c.test", "net_c", rooms=frozenset({RoomId("shared")}))
+TO_UNKNOWN = PairingSettings("to_unknown", "https://unknown.test")
 ALL = (TO_B, TO_C, TO_UNKNOWN)
 SHARED = attrs.evolve(ROOM, room_id=RoomId("shared"))
 

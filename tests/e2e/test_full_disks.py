@@ -22,7 +22,7 @@ from moltnet.config.secrets import Secret
 from moltnet.config.settings import PostgresStorage, StorageKind, StorageSettings
 from moltnet.protocol.ids import event_id_of_message
 from moltnet.storage.sql.sqlite import SqliteStore
-from tests.e2e.killed_server import history
+from tests.e2e.killed_server import FROM_THE_BEGINNING, history
 from tests.e2e.running import PATIENCE_SECONDS, Program, Server, open_network, running
 from tests.fakes.http_client import HttpAnswer, HttpClient, http_client
 from tests.fakes.network import network_config, open_test_server, room_message
@@ -166,7 +166,7 @@ async def assert_all_there(client: HttpClient, senders: Senders) -> None:
     found = await history(client, "room", "general")
     assert sorted(found) == sorted(senders.accepted)
     streamed: list[str] = []
-    async with client.stream_events(last_event_id=f"evt_gap_{'0' * 64}") as source:
+    async with client.stream_events(last_event_id=FROM_THE_BEGINNING) as source:
         while len(streamed) < len(found):
             streamed.append((await source.next_of("message.created")).id)
     assert streamed == [event_id_of_message(message_id) for message_id in found]

@@ -1,4 +1,4 @@
-"""A certificate authority of a test: a self-signed certificate for 127.0.0.1, and the file to trust it by."""
+"""A certificate authority of a test: a self-signed certificate, and the file to trust it by."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ class TestCertificate:
 
 
 def make_certificate(directory: Path) -> TestCertificate:
+    """One for 127.0.0.1 and `chat.invalid`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.now(UTC)
@@ -33,7 +34,10 @@ def make_certificate(directory: Path) -> TestCertificate:
         .serial_number(1)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("chat.invalid")]),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

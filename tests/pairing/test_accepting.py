@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from moltnet.client.dialing import trusting
 from moltnet.client.errors import ClientError, ServerAnswered
 from moltnet.pairing.accepting import send_acceptance
-from moltnet.pairing.remote import trusting
 from moltnet.protocol.invitations import AcceptInvitationRequest
 from tests.fakes.certificates import make_certificate
 from tests.fakes.http_server import answer, open_scripted_server, raw
