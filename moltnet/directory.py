@@ -7,13 +7,17 @@ are too many for memory and stay in the store.
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
+from moltnet.protocol.agents import About, Mute
 from moltnet.protocol.identity import agent_fqid, parse_address
 from moltnet.protocol.ids import AgentId, NetworkId, RoomId
+from moltnet.protocol.mentions import Addressees
 from moltnet.protocol.rooms import Room, Visibility
+from moltnet.protocol.times import Timestamp
+from moltnet.storage.marks import Mark, MarkKind, Switch, about_of, mute_of, seen_of, switch_of
 from moltnet.storage.records import DirectoryContents, PairNetwork, StoredAgent, StoredRoom, StoredSession
 
 Key = TypeVar("Key", bound=str)
@@ -24,35 +28,47 @@ class Directory:
     """Rooms and agents by id, memberships by agent. All methods are synchronous."""
 
     network_id: NetworkId
+    # How often rooms and agents have changed: what was worked out from them holds as long as these do.
+    room_changes: int = attrs.field(init=False, default=0)
+    agent_changes: int = attrs.field(init=False, default=0)
     _rooms: dict[RoomId, Room] = attrs.field(init=False, factory=dict)
     _room_ids: "_Roll[RoomId]" = attrs.field(init=False, factory=lambda: _Roll[RoomId]())
     _public_room_ids: "_Roll[RoomId]" = attrs.field(init=False, factory=lambda: _Roll[RoomId]())
     _members: dict[RoomId, frozenset[str]] = attrs.field(init=False, factory=dict)
+    _addressees: dict[RoomId, Addressees] = attrs.field(init=False, factory=dict)
     _rooms_of: dict[str, set[RoomId]] = attrs.field(init=False, factory=dict)
     _agents: dict[AgentId, StoredAgent] = attrs.field(init=False, factory=dict)
     _agents_of: dict[str, set[AgentId]] = attrs.field(init=False, factory=dict)
     _known_ids: "_Roll[str]" = attrs.field(init=False, factory=lambda: _Roll[str]())
     _publicly_known_ids: "_Roll[str]" = attrs.field(init=False, factory=lambda: _Roll[str]())
     _sessions: dict[str, StoredSession] = attrs.field(init=False, factory=dict)
+    _mutes: dict[str, Mute] = attrs.field(init=False, factory=dict)
+    _seen: dict[str, Timestamp] = attrs.field(init=False, factory=dict)
+    _about: dict[str, About] = attrs.field(init=False, factory=dict)
+    _switches: dict[str, Switch] = attrs.field(init=False, factory=dict)
     _pair_networks: dict[str, NetworkId] = attrs.field(init=False, factory=dict)
 
     def load(self, contents: DirectoryContents) -> None:
         """Take over what the store holds; called once, before anything is published."""
         self.apply(contents.rooms, contents.agents)
         self.apply_credentials(contents.sessions, contents.pair_networks)
+        self.apply_marks(contents.marks)
 
     def apply(
         self, rooms: Iterable[StoredRoom], agents: Iterable[StoredAgent], removed_agents: Iterable[AgentId] = ()
     ) -> None:
         """Take over what a commit changed."""
         for stored in rooms:
+            self.room_changes += 1
             if stored.removed_at:
                 self._drop_room(stored.room.id)
             else:
                 self._put_room(stored.room)
         for agent_id in removed_agents:
+            self.agent_changes += 1
             self._drop_agent(agent_id)
         for agent in agents:
+            self.agent_changes += 1
             self._put_agent(agent)
 
     def apply_credentials(
@@ -68,6 +84,45 @@ class Directory:
             self._sessions[session.digest] = session
         for pair in pair_networks:
             self._pair_networks[pair.credential_key] = pair.network_id
+
+    def apply_marks(self, marks: Iterable[Mark], removed_marks: Iterable[str] = ()) -> None:
+        """Take over what a commit changed of what is noted of agents and pairings."""
+        noted: dict[str, dict[str, Any]] = {
+            MarkKind.MUTE: self._mutes,
+            MarkKind.SEEN: self._seen,
+            MarkKind.ABOUT: self._about,
+            MarkKind.PAIRING: self._switches,
+        }
+        for id in removed_marks:
+            kind, _, key = id.partition(" ")
+            noted.get(kind, {}).pop(key, None)
+        for mark in marks:
+            match mark.kind:
+                case MarkKind.MUTE if (mute := mute_of(mark)) is not None:
+                    self._mutes[mark.key] = mute
+                case MarkKind.SEEN:
+                    self._seen[mark.key] = seen_of(mark)
+                case MarkKind.ABOUT:
+                    self._about[mark.key] = about_of(mark)
+                case MarkKind.PAIRING if (switch := switch_of(mark)) is not None:
+                    self._switches[mark.key] = switch
+
+    def mute(self, agent_id: str) -> Mute | None:
+        """How an agent is muted, whether that is over or not."""
+        return self._mutes.get(agent_id)
+
+    def last_seen_at(self, agent_id: str) -> Timestamp:
+        """When the store last noted that an agent was there; empty if it did not."""
+        return self._seen.get(agent_id, Timestamp(""))
+
+    def about(self, agent_id: str) -> About:
+        """What the store has noted of what is said of an agent."""
+        return self._about.get(agent_id, About())
+
+    def is_at_work(self, pairing_id: str, *, declared: bool) -> bool:
+        """Whether a pairing is to be used, of which the config file says ``declared``."""
+        switch = self._switches.get(pairing_id)
+        return declared if switch is None else switch.over(declared)
 
     def session(self, digest: str) -> StoredSession | None:
         """A session by the hash of its id, expired or not."""
@@ -109,6 +164,16 @@ class Directory:
         """The members of a room, as FQIDs."""
         return self._members.get(RoomId(room_id), frozenset())
 
+    def addressees(self, room_id: str) -> Addressees:
+        """Whom mentions in a room may mean. Made when the first message after a change of its members asks for it."""
+        found = self._addressees.get(RoomId(room_id))
+        if found is None:
+            room = self._rooms.get(RoomId(room_id))
+            found = Addressees.of(() if room is None else room.members, self.network_id)
+            if room is not None:
+                self._addressees[room.id] = found
+        return found
+
     def agent(self, agent_id: str) -> StoredAgent | None:
         return self._agents.get(AgentId(agent_id))
 
@@ -149,6 +214,7 @@ class Directory:
 
     def _tell_indexes(self, room_id: RoomId, before: frozenset[str], before_in_public: frozenset[str]) -> None:
         """A room was put or dropped that had these members before; in public only if the room was public."""
+        self._addressees.pop(room_id, None)
         members, room = self.members(room_id), self._rooms.get(room_id)
         self._room_ids.set(room_id, is_in=room is not None)
         self._public_room_ids.set(room_id, is_in=room is not None and room.visibility is Visibility.PUBLIC)

@@ -118,3 +118,20 @@ def test_sessions_and_pair_networks_come_with_commits() -> None:
     assert (directory.session("mon"), directory.session("tue")) == (None, tuesday)
     assert list(directory.sessions()) == [tuesday]
     assert (directory.pair_network("token:pair"), directory.pair_network("token:ops")) == (NetworkId("net_b"), None)
+
+
+def test_whom_mentions_mean_follows_the_members_of_the_room() -> None:
+    directory = directory_of([room("r", "alpha")])
+    assert directory.addressees("r").resolve(["alpha", "beta", "net_b:alpha"], {}) == (ALPHA,)
+    directory.apply([stored_room(room("r", "beta", "net_b:alpha"))], ())
+    assert directory.addressees("r").resolve(["alpha", "beta"], {}) == (REMOTE_ALPHA, BETA)
+    directory.apply([attrs.evolve(stored_room(room("r")), removed_at=Timestamp("2026-01-01T00:00:00Z"))], ())
+    assert directory.addressees("r").resolve(["alpha", "beta"], {}) == ()
+    assert directory.addressees("elsewhere").resolve(["alpha"], {}) == ()
+
+
+def test_the_members_of_a_room_are_read_once_for_all_its_mentions() -> None:
+    directory = directory_of([room("r", "alpha"), room("s", "beta")])
+    found = directory.addressees("r")
+    directory.apply([stored_room(room("s", "alpha"))], ())
+    assert directory.addressees("r") is found

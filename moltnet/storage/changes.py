@@ -9,6 +9,7 @@ from moltnet.protocol.ids import AgentId, ApprovalId, ArtifactId, DirectId, Even
 from moltnet.protocol.messages import Message, Target
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import Timestamp
+from moltnet.storage.marks import Mark
 from moltnet.storage.outbox import OutboxKey, OutboxRow, RelayState
 from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredApproval, StoredRoom, StoredSession
 
@@ -37,8 +38,9 @@ class Changes:
     """What to write. Records are inserted, everything else is inserted or replaced by its id.
 
     A removed room is among ``rooms``; an agent that is removed and registered again in one batch is in both of
-    ``removed_agents`` and ``agents``, in this order, and the approvals that it had go with it. A session is either
-    opened or closed, whichever came last, and so is an approval kept or forgotten.
+    ``removed_agents`` and ``agents``, in this order, and the approvals and marks that it had go with it. A session is
+    either opened or closed, whichever came last, and so is an approval kept or forgotten. A mark may be removed and
+    kept again, in this order.
 
     Events up to ``events_pruned_to`` go, and so do messages, with their artifacts, up to ``messages_pruned_to``, which
     is never greater; before anything is inserted, since an id that went may come again.
@@ -58,6 +60,8 @@ class Changes:
     closed_sessions: set[str] = attrs.Factory(set)
     sessions: dict[str, StoredSession] = attrs.Factory(dict)
     pair_networks: dict[str, PairNetwork] = attrs.Factory(dict)
+    marks: dict[str, Mark] = attrs.Factory(dict)
+    removed_marks: set[str] = attrs.Factory(set)
     approvals: dict[ApprovalId, StoredApproval] = attrs.Factory(dict)
     forgotten_approvals: set[ApprovalId] = attrs.Factory(set)
     events_pruned_to: int = 0

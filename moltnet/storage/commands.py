@@ -12,10 +12,11 @@ from moltnet.protocol.events import Event
 from moltnet.protocol.identity import AgentAddress
 from moltnet.protocol.ids import AgentId, EventId, NetworkId, RoomId
 from moltnet.protocol.messages import Message
-from moltnet.protocol.rooms import Room
+from moltnet.protocol.rooms import Room, Visibility, WritePolicy
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.approval_commands import ApprovalCommand, ApprovalOutcome
 from moltnet.storage.command import Command as Command  # for whoever uses commands
+from moltnet.storage.marks import MarkCommand, MarkOutcome
 from moltnet.storage.outbox import OutboxCommand, OutboxOutcome, Relay
 from moltnet.storage.records import PairNetwork, StoredAgent, StoredSession
 
@@ -129,6 +130,17 @@ class RemoveRoom(Command[RoomRemoved | RoomMissing]):
     """Hide a room and let its members go. Its messages stay, and so does its id."""
 
     room_id: RoomId
+    at: Timestamp
+
+
+@attrs.frozen
+class UpdateRoom(Command[RoomStored | RoomMissing]):
+    """Change what a room is called, who sees it and who may write; what is ``None`` stays."""
+
+    room_id: RoomId
+    name: str | None
+    visibility: Visibility | None
+    write_policy: WritePolicy | None
     at: Timestamp
 
 
@@ -324,6 +336,7 @@ AnyCommand = (
     | CreateRoom
     | DeclareRoom
     | UpdateMembers
+    | UpdateRoom
     | RemoveRoom
     | RestoreRoom
     | RegisterAgent
@@ -337,6 +350,7 @@ AnyCommand = (
     | BindPairNetwork
     | RecordEvents
     | ApprovalCommand
+    | MarkCommand
     | Prune
     | OutboxCommand
 )
@@ -358,6 +372,7 @@ AnyOutcome = (
     | PairNetworkBound
     | EventsRecorded
     | ApprovalOutcome
+    | MarkOutcome
     | Pruned
     | OutboxOutcome
 )

@@ -14,6 +14,7 @@ from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, EventId, Message
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import Changes, event_wire
 from moltnet.storage.facts import Facts
+from moltnet.storage.marks import OF_AGENTS, Mark, mark_id
 from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredApproval, StoredRoom, StoredSession
 
 
@@ -42,6 +43,8 @@ class Draft:
             self.changes.agents.pop(agent_id, None)
             self.changes.removed_agents.add(agent_id)
             self._drop_approvals_of(agent_id)
+            for kind in OF_AGENTS:
+                self.drop_mark(mark_id(kind, agent_id))
 
     def keep_session(self, session: StoredSession) -> None:
         self.changes.closed_sessions.discard(session.digest)
@@ -53,6 +56,14 @@ class Draft:
 
     def keep_pair_network(self, pair: PairNetwork) -> None:
         self.facts.pair_networks[pair.credential_key] = self.changes.pair_networks[pair.credential_key] = pair
+
+    def keep_mark(self, mark: Mark) -> None:
+        self.facts.marks[mark.id] = self.changes.marks[mark.id] = mark
+
+    def drop_mark(self, id: str) -> None:
+        self.facts.marks.pop(id, None)
+        self.changes.marks.pop(id, None)
+        self.changes.removed_marks.add(id)
 
     def keep_approval(self, stored: StoredApproval) -> None:
         self.changes.forgotten_approvals.discard(stored.id)

@@ -31,7 +31,9 @@ from moltnet.storage.commands import (
     RemoveRoom,
     RestoreRoom,
     UpdateMembers,
+    UpdateRoom,
 )
+from moltnet.storage.marks import Mark, MarkKind, MuteAgent, NoteSeen, SwitchPairing, mark_id
 from moltnet.storage.outbox import DropRelays, RetryRelays, SettleRelays
 from moltnet.storage.records import (
     OldEvent,
@@ -63,6 +65,7 @@ class Needs:
     members: set[str] = attrs.Factory(set)
     agents: set[AgentId] = attrs.Factory(set)
     pair_keys: set[str] = attrs.Factory(set)
+    marks: set[str] = attrs.Factory(set)
     dead_letters: set[tuple[str, MessageId]] = attrs.Factory(set)
     oldest_events: int = 0
     oldest_messages: int = 0
@@ -91,6 +94,7 @@ class Facts:
     rooms: dict[RoomId, StoredRoom] = attrs.Factory(dict)
     agents: dict[AgentId, StoredAgent] = attrs.Factory(dict)
     pair_networks: dict[str, PairNetwork] = attrs.Factory(dict)
+    marks: dict[str, Mark] = attrs.Factory(dict)
     dead_letters: dict[tuple[str, MessageId], tuple[int, ...]] = attrs.Factory(dict)
     oldest_events: Sequence[OldEvent] = ()
     oldest_messages: Sequence[OldMessage] = ()
@@ -123,6 +127,15 @@ def needs(commands: Iterable[AnyCommand]) -> Needs:
                 found.rooms.add(room.id)
             case UpdateMembers(room_id=room_id) | RemoveRoom(room_id=room_id) | RestoreRoom(room_id=room_id):
                 found.rooms.add(room_id)
+            case UpdateRoom(room_id=room_id):
+                found.rooms.add(room_id)
+            case MuteAgent(agent_id=agent_id):
+                found.agents.add(agent_id)
+                found.marks.add(mark_id(MarkKind.MUTE, agent_id))
+            case NoteSeen(seen=seen, about=about):
+                found.agents.update(agent_id for agent_id, _ in (*seen, *about))
+            case SwitchPairing(pairing_id=pairing_id):
+                found.marks.add(mark_id(MarkKind.PAIRING, pairing_id))
             case RemoveAgent(address=address):
                 found.agents.add(address.agent_id)
                 found.members.update(address.spellings)

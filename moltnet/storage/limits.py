@@ -49,6 +49,9 @@ PRUNE_PAUSE_SECONDS: Final = 0.05
 # How late something old goes. Nobody waits for it, and nothing is kept for less than an hour.
 PRUNE_INTERVAL_SECONDS: Final = 60.0
 
+# What may wait to be taken by another process of the same server. One that takes nothing any more is given up.
+MAX_LINK_BYTES: Final = 256 * MIB
+
 # A block of a backup on its way between store and file: bounded memory, however large the network.
 BACKUP_BLOCK_LINES: Final = 500
 BACKUP_BLOCK_BYTES: Final = 4 * MIB
@@ -78,7 +81,7 @@ POSTGRES_POLL_SECONDS: Final = 5.0
 POSTGRES_LISTEN_AGAIN_SECONDS: Final = 0.5
 # Of what other servers have committed, this many of the newest events are handed on in memory, as far as they fit into
 # `MAX_REPLAY_BYTES`. Readers take older ones from the database.
-POSTGRES_NEWS_EVENTS: Final = 1024
+MAX_NEWS_EVENTS: Final = 1024
 # How long a server that is not heard of is taken to be alive. Within it nobody takes over what it does, so it is how
 # long work and seats of one that was killed stay where they are.
 POSTGRES_LEASE_SECONDS: Final = 10.0
@@ -91,9 +94,9 @@ POSTGRES_BEAT_SECONDS: Final = 0.5
 # How long it is remembered that an agent's last attachment ended: every server looks more often, or reads all anew.
 POSTGRES_FREE_SEAT_SECONDS: Final = 300.0
 # Of what a dead server has left, so many agents at once are reported as gone.
-POSTGRES_DEPARTED_SEATS: Final = 200
+DEPARTED_SEATS: Final = 200
 # How often buckets that are full again are forgotten.
-POSTGRES_BUCKET_SWEEP_SECONDS: Final = 60.0
+BUCKET_SWEEP_SECONDS: Final = 60.0
 # When a word among servers is given up, if the database does not answer: two of them fit into a lease.
 POSTGRES_SETTLE_SECONDS: Final = 3.0
 # How long it is remembered that a session was closed: longer than any session lives.

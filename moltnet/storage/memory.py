@@ -1,10 +1,10 @@
 """A store in memory: nothing survives the process. The oracle against which the other stores are tested."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from itertools import islice, takewhile
+from itertools import islice
 from typing import TypeVar, cast
 
 import attrs
@@ -32,10 +32,12 @@ from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import Changes
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.facts import Facts, Needs, needs
+from moltnet.storage.marks import Mark
+from moltnet.storage.memory_lines import Ids, Line
 from moltnet.storage.outbox import OutboxDepth, OutboxRow
 from moltnet.storage.outbox_memory import MemoryOutbox
 from moltnet.storage.ownership import LocalOwners
-from moltnet.storage.pages import body_page, id_page, replay_page
+from moltnet.storage.pages import id_page, placed_page, replay_page
 from moltnet.storage.plan import Plan, plan
 from moltnet.storage.records import (
     WAKE_REPORTS,
@@ -47,6 +49,7 @@ from moltnet.storage.records import (
     OldEvent,
     OldMessage,
     PairNetwork,
+    PlacedMessage,
     StoredAgent,
     StoredApproval,
     StoredMessage,
@@ -60,7 +63,7 @@ from moltnet.storage.store import Committed, Store, UnknownCursor
 
 Key = TypeVar("Key", bound=str)
 Value = TypeVar("Value")
-Listed = TypeVar("Listed", Thread, DirectConversation)
+Listed = TypeVar("Listed", Thread, DirectConversation, StoredRoom)
 
 
 @asynccontextmanager
@@ -78,19 +81,21 @@ class MemoryStore:
     _seqs: dict[EventId, int] = attrs.field(init=False, factory=dict)
     _messages: dict[MessageId, StoredMessage] = attrs.field(init=False, factory=dict)
     _places: deque["_Place"] = attrs.field(init=False, factory=deque)
-    _histories: dict[History, "_Line"] = attrs.field(init=False, factory=dict)
-    _artifacts: dict[History, "_Line"] = attrs.field(init=False, factory=dict)
-    _wakes: dict[AgentId, "_Line"] = attrs.field(init=False, factory=dict)
+    _histories: dict[History, Line] = attrs.field(init=False, factory=dict)
+    _all_messages: Line = attrs.field(init=False, factory=Line)
+    _artifacts: dict[History, Line] = attrs.field(init=False, factory=dict)
+    _wakes: dict[AgentId, Line] = attrs.field(init=False, factory=dict)
     _threads: dict[ThreadId, Thread] = attrs.field(init=False, factory=dict)
-    _threads_of: dict[RoomId, "_Ids"] = attrs.field(init=False, factory=dict)
+    _threads_of: dict[RoomId, Ids] = attrs.field(init=False, factory=dict)
     _directs: dict[DirectId, DirectConversation] = attrs.field(init=False, factory=dict)
-    _direct_ids: "_Ids" = attrs.field(init=False, factory=lambda: _Ids())
-    _directs_of: dict[str, "_Ids"] = attrs.field(init=False, factory=dict)
+    _direct_ids: Ids = attrs.field(init=False, factory=Ids)
+    _directs_of: dict[str, Ids] = attrs.field(init=False, factory=dict)
     _rooms: dict[RoomId, StoredRoom] = attrs.field(init=False, factory=dict)
     _agents: dict[AgentId, StoredAgent] = attrs.field(init=False, factory=dict)
     _sessions: dict[str, StoredSession] = attrs.field(init=False, factory=dict)
     _pair_networks: dict[str, PairNetwork] = attrs.field(init=False, factory=dict)
     _outbox: MemoryOutbox = attrs.field(init=False, factory=MemoryOutbox)
+    _marks: dict[str, Mark] = attrs.field(init=False, factory=dict)
     _approvals: dict[ApprovalId, StoredApproval] = attrs.field(init=False, factory=dict)
     _owners: LocalOwners = attrs.field(init=False, factory=LocalOwners)
 
@@ -108,7 +113,20 @@ class MemoryStore:
             tuple(_by_id(self._agents)),
             tuple(self._sessions.values()),
             tuple(self._pair_networks.values()),
+            tuple(_by_id(self._marks)),
         )
+
+    async def rooms(self, room_ids: Sequence[RoomId]) -> Sequence[StoredRoom]:
+        await trio.lowlevel.checkpoint()
+        return list(_by_id(_found(self._rooms, room_ids)))
+
+    async def removed_rooms(self, page: PageRequest) -> tuple[Sequence[StoredRoom], bool]:
+        await trio.lowlevel.checkpoint()
+        removed = Ids()
+        for stored in self._rooms.values():
+            if stored.removed_at:
+                removed.add(stored.room.id)
+        return _listed(self._rooms, [removed], page)
 
     async def event_bounds(self) -> EventBounds:
         await trio.lowlevel.checkpoint()
@@ -130,15 +148,30 @@ class MemoryStore:
 
     async def message_page(self, history: History, page: PageRequest) -> StoredPage:
         await trio.lowlevel.checkpoint()
-        return self._histories.get(history, _Line()).page(page)
+        return self._histories.get(history, Line()).page(page)
+
+    async def message(self, message_id: MessageId) -> PlacedMessage | None:
+        await trio.lowlevel.checkpoint()
+        return self._all_messages.find(message_id)
+
+    async def messages_before(self, history: History | None, seq: int, limit: int) -> Sequence[PlacedMessage]:
+        await trio.lowlevel.checkpoint()
+        return placed_page(self._line(history).before(seq), limit)
+
+    async def messages_after(self, history: History | None, seq: int, limit: int) -> Sequence[PlacedMessage]:
+        await trio.lowlevel.checkpoint()
+        return placed_page(self._line(history).after(seq), limit)
+
+    def _line(self, history: History | None) -> Line:
+        return self._all_messages if history is None else self._histories.get(history, Line())
 
     async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:
         await trio.lowlevel.checkpoint()
-        return self._artifacts.get(history, _Line()).page(page)
+        return self._artifacts.get(history, Line()).page(page)
 
     async def wake_page(self, agent_id: AgentId, page: PageRequest) -> StoredPage:
         await trio.lowlevel.checkpoint()
-        return self._wakes.get(agent_id, _Line()).page(page)
+        return self._wakes.get(agent_id, Line()).page(page)
 
     async def approval(self, approval_id: ApprovalId) -> StoredApproval | None:
         await trio.lowlevel.checkpoint()
@@ -146,7 +179,7 @@ class MemoryStore:
 
     async def approval_page(self, wanted: ApprovalFilter, page: PageRequest) -> StoredPage:
         await trio.lowlevel.checkpoint()
-        line = _Line()
+        line = Line()
         for stored in sorted(self._approvals.values(), key=lambda stored: stored.seq):
             if wanted.wants(stored.approval):
                 line.append(stored.id, encode(stored.approval))
@@ -158,7 +191,7 @@ class MemoryStore:
 
     async def threads(self, room_id: RoomId, page: PageRequest) -> tuple[Sequence[Thread], bool]:
         await trio.lowlevel.checkpoint()
-        return _listed(self._threads, [self._threads_of.get(room_id, _Ids())], page)
+        return _listed(self._threads, [self._threads_of.get(room_id, Ids())], page)
 
     async def direct(self, direct_id: DirectId) -> DirectConversation | None:
         await trio.lowlevel.checkpoint()
@@ -211,13 +244,14 @@ class MemoryStore:
             self._log.append(record)
             self._seqs[record.id] = record.seq
             if record.type in WAKE_REPORTS:
-                self._wakes.setdefault(record.agent_id, _Line()).append(record.id, record.wire)
+                self._wakes.setdefault(record.agent_id, Line()).append(record.id, record.wire)
             elif record.type == EventType.AGENT_REMOVED:
                 self._wakes.pop(record.agent_id, None)
         for row in changes.messages:
             message = row.message
             self._messages[message.id] = StoredMessage(event_id_of_message(message.id), row.digest)
-            self._histories.setdefault(history_of(message.target), _Line()).append(message.id, row.body)
+            for line in (self._histories.setdefault(history_of(message.target), Line()), self._all_messages):
+                line.append(message.id, row.body, row.seq)
             self._places.append(
                 _Place(
                     row.seq, message.id, message.created_at, message.target, len(row.body), len(artifacts_of(message))
@@ -225,14 +259,14 @@ class MemoryStore:
             )
         for artifact in changes.artifacts:
             for history in artifact_histories_of(artifact.target):
-                self._artifacts.setdefault(history, _Line()).append(artifact.id, artifact.body)
+                self._artifacts.setdefault(history, Line()).append(artifact.id, artifact.body)
         for thread in changes.threads.values():
-            self._threads_of.setdefault(thread.room_id, _Ids()).add(thread.id)
+            self._threads_of.setdefault(thread.room_id, Ids()).add(thread.id)
         self._threads.update(changes.threads)
         for direct in changes.directs.values():
             self._direct_ids.add(direct.id)
             for participant in direct.participant_ids:
-                self._directs_of.setdefault(participant, _Ids()).add(direct.id)
+                self._directs_of.setdefault(participant, Ids()).add(direct.id)
         self._directs.update(changes.directs)
         self._rooms.update(changes.rooms)
         for agent_id in changes.removed_agents:
@@ -244,6 +278,9 @@ class MemoryStore:
             self._sessions.pop(digest, None)
         self._sessions.update(changes.sessions)
         self._pair_networks.update(changes.pair_networks)
+        for mark_id in changes.removed_marks:
+            self._marks.pop(mark_id, None)
+        self._marks.update(changes.marks)
         self._outbox.apply(changes)
         for approval_id in changes.forgotten_approvals:
             self._approvals.pop(approval_id, None)
@@ -257,11 +294,14 @@ class MemoryStore:
                 self._wakes[record.agent_id].drop_first({record.id}, lambda id: id)
         del self._log[:gone]
         gone_from: dict[History, set[MessageId]] = {}
+        all_gone = set[MessageId]()
         while self._places and self._places[0].seq <= last_message:
             place = self._places.popleft()
             del self._messages[place.id]
+            all_gone.add(place.id)
             for history in artifact_histories_of(place.target):
                 gone_from.setdefault(history, set()).add(place.id)
+        self._all_messages.drop_first(all_gone, lambda id: id)
         for history, ids in gone_from.items():
             if history in self._histories:
                 self._histories[history].drop_first(ids, lambda id: id)
@@ -280,6 +320,7 @@ class MemoryStore:
             rooms=_found(self._rooms, wanted.rooms.union(member_of if wanted.members else ())),
             agents=_found(self._agents, wanted.agents),
             pair_networks=_found(self._pair_networks, wanted.pair_keys),
+            marks=_found(self._marks, wanted.marks),
             dead_letters=self._outbox.found(wanted.dead_letters),
             oldest_events=[OldEvent(record.seq, record.created_at) for record in self._log[: wanted.oldest_events]],
             oldest_messages=[
@@ -319,60 +360,6 @@ class _Place:
     artifacts: int
 
 
-@attrs.define(eq=False)
-class _Line:
-    """Ids and bodies in the order in which they came, and where each stands."""
-
-    _items: list[tuple[str, bytes]] = attrs.field(init=False, factory=list)
-    _places: dict[str, int] = attrs.field(init=False, factory=dict)
-    _dropped: int = attrs.field(init=False, default=0)
-
-    def append(self, id: str, body: bytes) -> None:
-        self._places[id] = self._dropped + len(self._items)
-        self._items.append((id, body))
-
-    def drop_first(self, messages: Container[str], message_of: Callable[[str], str]) -> None:
-        """Forget those at the beginning that belong to these messages."""
-        gone = [id for id, _ in takewhile(lambda item: message_of(item[0]) in messages, self._items)]
-        for id in gone:
-            del self._places[id]
-        del self._items[: len(gone)]
-        self._dropped += len(gone)
-
-    def page(self, page: PageRequest) -> StoredPage:
-        """Raises ``UnknownCursor``."""
-        cursor = page.after or page.before
-        if cursor and cursor not in self._places:
-            raise UnknownCursor(cursor)
-        place = self._places[cursor] - self._dropped if cursor else len(self._items)
-        places = range(place + 1, len(self._items)) if page.after else range(place - 1, -1, -1)
-        return body_page((self._items[place] for place in places), page)
-
-
-@attrs.define(eq=False)
-class _Ids:
-    """Ids in order, each once."""
-
-    _ids: list[str] = attrs.field(init=False, factory=list)
-
-    def add(self, id: str) -> None:
-        place = bisect_left(self._ids, id)
-        if self._ids[place : place + 1] != [id]:
-            self._ids.insert(place, id)
-
-    def __contains__(self, id: str) -> bool:
-        place = bisect_left(self._ids, id)
-        return self._ids[place : place + 1] == [id]
-
-    def beyond(self, page: PageRequest) -> Sequence[str]:
-        """Those of a page in the direction of reading, and one more if there is one."""
-        if page.before:
-            end = bisect_left(self._ids, page.before)
-            return self._ids[max(0, end - page.limit - 1) : end][::-1]
-        start = bisect_right(self._ids, page.after)
-        return self._ids[start : start + page.limit + 1]
-
-
 def _found(rows: Mapping[Key, Value], keys: Iterable[Key]) -> dict[Key, Value]:
     return {key: rows[key] for key in keys if key in rows}
 
@@ -381,7 +368,7 @@ def _by_id(rows: Mapping[Key, Value]) -> Iterator[Value]:
     return (rows[key] for key in sorted(rows))
 
 
-def _listed(rows: Mapping[Key, Listed], lists: Sequence[_Ids], page: PageRequest) -> tuple[Sequence[Listed], bool]:
+def _listed(rows: Mapping[Key, Listed], lists: Sequence[Ids], page: PageRequest) -> tuple[Sequence[Listed], bool]:
     """A page of what stands in any of the lists. Raises ``UnknownCursor``."""
     cursor = page.before or page.after
     if cursor and not any(cursor in ids for ids in lists):

@@ -9,7 +9,7 @@ from typing import TypeVar
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage.limits import MAX_PAGE_BYTES, MAX_REPLAY_BYTES
 from moltnet.storage.outbox import OutboxRow
-from moltnet.storage.records import EventRecord, StoredPage
+from moltnet.storage.records import EventRecord, PlacedMessage, StoredPage
 
 Item = TypeVar("Item")
 
@@ -50,6 +50,11 @@ def replay_page(found: Iterable[EventRecord], limit: int) -> Sequence[EventRecor
 def outbox_page(found: Iterable[OutboxRow], limit: int) -> Sequence[OutboxRow]:
     """The first rows, bounded in the same way."""
     return _as_many_as_fit(found, limit, lambda row: len(row.body))
+
+
+def placed_page(found: Iterable[PlacedMessage], limit: int) -> Sequence[PlacedMessage]:
+    """The first messages, bounded in the same way."""
+    return _as_many_as_fit(found, limit, lambda message: len(message.body))
 
 
 def _as_many_as_fit(found: Iterable[Item], limit: int, item_bytes: Callable[[Item], int]) -> Sequence[Item]:

@@ -36,13 +36,16 @@ from moltnet.storage.commands import (
     RemoveRoom,
     RestoreRoom,
     UpdateMembers,
+    UpdateRoom,
 )
 from moltnet.storage.draft import Draft
 from moltnet.storage.facts import Facts
+from moltnet.storage.marks import MuteAgent, NoteSeen, SwitchPairing
 from moltnet.storage.outbox import DropRelays, RetryRelays, SettleRelays
 from moltnet.storage.plan_agents import bind_agent, change_credential, register_agent, remove_agent
 from moltnet.storage.plan_approvals import decide_approval, request_approval, sweep_approvals
 from moltnet.storage.plan_credentials import bind_pair_network, close_sessions, open_session
+from moltnet.storage.plan_marks import mute_agent, note_seen, switch_pairing
 from moltnet.storage.plan_messages import append_message
 from moltnet.storage.plan_outbox import drop_relays, retry_relays, settle_relays
 from moltnet.storage.plan_pruning import prune
@@ -53,6 +56,7 @@ from moltnet.storage.plan_rooms import (
     restore_room,
     shape_room,
     update_members,
+    update_room,
 )
 from moltnet.storage.records import StoredRoom
 
@@ -86,6 +90,8 @@ def _decide(draft: Draft, command: AnyCommand) -> AnyOutcome:
             return declare_room(draft, command)
         case UpdateMembers():
             return update_members(draft, command)
+        case UpdateRoom():
+            return update_room(draft, command)
         case RemoveRoom():
             return remove_room(draft, command)
         case RestoreRoom():
@@ -120,6 +126,12 @@ def _decide(draft: Draft, command: AnyCommand) -> AnyOutcome:
             return decide_approval(draft, command)
         case SweepApprovals():
             return sweep_approvals(draft, command)
+        case MuteAgent():
+            return mute_agent(draft, command)
+        case NoteSeen():
+            return note_seen(draft, command)
+        case SwitchPairing():
+            return switch_pairing(draft, command)
         case Prune():
             return prune(draft, command)
         case SettleRelays():

@@ -16,6 +16,7 @@ from moltnet.storage.commands import (
     RoomStored,
     RoomTaken,
     UpdateMembers,
+    UpdateRoom,
 )
 from moltnet.storage.draft import Draft
 from moltnet.storage.records import THE_PUBLIC, StoredRoom
@@ -70,6 +71,24 @@ def change_members(draft: Draft, known: StoredRoom, members: set[str], at: Times
         return RoomStored(room, changed=False)
     draft.keep_room(attrs.evolve(known, room=room))
     _record_room(draft, EventType.ROOM_MEMBERS_UPDATED, room, at)
+    return RoomStored(room)
+
+
+def update_room(draft: Draft, command: UpdateRoom) -> RoomStored | RoomMissing:
+    known = draft.facts.live_room(command.room_id)
+    if known is None:
+        return RoomMissing(command.room_id)
+    before = known.room
+    room = attrs.evolve(
+        before,
+        name=before.name if command.name is None else command.name,
+        visibility=command.visibility or before.visibility,
+        write_policy=command.write_policy or before.write_policy,
+    )
+    if room == before:
+        return RoomStored(room, changed=False)
+    draft.keep_room(attrs.evolve(known, room=room))
+    _record_room(draft, EventType.ROOM_UPDATED, room, command.at)
     return RoomStored(room)
 
 

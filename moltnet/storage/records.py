@@ -12,6 +12,7 @@ from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, EventId, Message
 from moltnet.protocol.messages import Target, TargetKind
 from moltnet.protocol.rooms import Room
 from moltnet.protocol.times import Timestamp, parse_timestamp
+from moltnet.storage.marks import Mark
 
 # Events that tell what became of a wake.
 WAKE_REPORTS: Final = (EventType.AGENT_WAKE_DELIVERED, EventType.AGENT_WAKE_FAILED)
@@ -179,6 +180,14 @@ def artifact_histories_of(target: Target) -> tuple[History, ...]:
 
 
 @attrs.frozen
+class PlacedMessage:
+    """A message as stored JSON, and its place in the log."""
+
+    seq: int
+    body: bytes
+
+
+@attrs.frozen
 class StoredPage:
     """Messages or artifacts as stored JSON, oldest first, and whether more follow in the direction of reading."""
 
@@ -200,9 +209,10 @@ class EventBounds:
 
 @attrs.frozen
 class DirectoryContents:
-    """All live rooms, registered agents, sessions and bound pair tokens: what ``moltnet.directory`` starts from."""
+    """All live rooms, registered agents, sessions, bound pair tokens, marks: what ``moltnet.directory`` starts from."""
 
     rooms: tuple[StoredRoom, ...]
     agents: tuple[StoredAgent, ...]
     sessions: tuple[StoredSession, ...] = ()
     pair_networks: tuple[PairNetwork, ...] = ()
+    marks: tuple[Mark, ...] = ()

@@ -43,6 +43,16 @@ class SeatNews:
     is_cut_off: bool = False
     departed: bool = False
 
+    def merged(self, later: "SeatNews") -> "SeatNews":
+        """Both as one."""
+        return SeatNews(
+            self.doubted | later.doubted,
+            self.unseated | later.unseated,
+            self.returned | later.returned,
+            self.is_cut_off or later.is_cut_off,
+            self.departed or later.departed,
+        )
+
 
 class Seating(Protocol):
     """The seats of this server, and what it knows of those of the others."""

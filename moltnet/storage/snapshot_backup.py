@@ -115,7 +115,7 @@ def _open_source(path: Path, network_id: NetworkId, selection: Selection) -> Jso
 
 
 # As `Counts` has them.
-_LISTS = ("rooms", "agents", "sessions", "pair_networks", "approvals", "threads", "directs")
+_LISTS = ("rooms", "agents", "sessions", "pair_networks", "approvals", "marks", "threads", "directs")
 _SECTIONS = (*_LISTS, "messages", "events", "outbox")
 
 
@@ -128,6 +128,7 @@ def _lines(lines: SnapshotLines, selection: Selection) -> Iterator[bytes]:
             yield from (line(Kind.SESSION, body) for body in lines.sessions.values())
         yield from (line(Kind.PAIR_NETWORK, body) for body in lines.pair_networks.values())
         yield from (line(Kind.APPROVAL, body) for body in lines.approvals.values())
+        yield from (line(Kind.MARK, body) for body in lines.marks.values())
     yield from (line(Kind.THREAD, body) for body in lines.threads.values())
     yield from (line(Kind.DIRECT, body) for body in lines.directs.values())
     log = [(seq, Kind.MESSAGE, body) for seq, body in lines.messages.items()]

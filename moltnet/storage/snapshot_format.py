@@ -20,6 +20,7 @@ from moltnet.protocol.messages import Message, TargetKind
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import ArtifactRow, Changes, MessageRow, event_wire, message_payload
+from moltnet.storage.marks import Mark
 from moltnet.storage.outbox_memory import KeptRelay, changed_lines, outbox_row
 from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredApproval, StoredRoom, StoredSession
 from moltnet.storage.store import SchemaUnsupported, StorageError, WrongNetwork
@@ -42,6 +43,7 @@ class SnapshotLines:
     sessions: Section = attrs.Factory(dict)
     pair_networks: Section = attrs.Factory(dict)
     approvals: Section = attrs.Factory(dict)
+    marks: Section = attrs.Factory(dict)
     threads: Section = attrs.Factory(dict)
     directs: Section = attrs.Factory(dict)
     messages: Section = attrs.Factory(dict)
@@ -58,6 +60,7 @@ class SnapshotLines:
             sessions={**_without(self.sessions, changes.closed_sessions), **_encoded(changes.sessions)},
             pair_networks={**self.pair_networks, **_encoded(changes.pair_networks)},
             approvals=self._approvals(changes),
+            marks={**_without(self.marks, changes.removed_marks), **_encoded(changes.marks)},
             threads={**self.threads, **_encoded(changes.threads)},
             directs={**self.directs, **_encoded(changes.directs)},
             messages={
@@ -184,6 +187,7 @@ class _Content:
     outbox: tuple[KeptRelay, ...] = ()
     # Files of versions that had none lack the key.
     approvals: tuple[StoredApproval, ...] = ()
+    marks: tuple[Mark, ...] = ()
     # Of messages up to here there is no event any more.
     pruned_to: int = 0
 
@@ -311,6 +315,7 @@ def _changes(content: _Content, document: Mapping[str, Any]) -> Changes:
         sessions=_by(content.sessions, lambda session: session.digest),
         pair_networks=_by(content.pair_networks, lambda pair: pair.credential_key),
         approvals=_by(content.approvals, lambda stored: stored.id),
+        marks=_by(content.marks, lambda mark: mark.id),
         events_pruned_to=content.pruned_to,
     )
     # Clients get the document's own bytes, also of keys that this version does not know.

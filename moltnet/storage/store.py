@@ -9,11 +9,12 @@ from typing import Protocol
 
 import attrs
 
-from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, MessageId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.relays import DeadLetter
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.storage.commands import AnyCommand, AnyOutcome
+from moltnet.storage.marks import Mark
 from moltnet.storage.outbox import OutboxDepth, OutboxRow
 from moltnet.storage.plan import Plan
 from moltnet.storage.records import (
@@ -23,6 +24,7 @@ from moltnet.storage.records import (
     EventRecord,
     History,
     PairNetwork,
+    PlacedMessage,
     StoredAgent,
     StoredApproval,
     StoredPage,
@@ -70,8 +72,9 @@ class Committed:
     """One transaction's result: an outcome per command, in order; the events it wrote; rooms and agents it changed.
 
     Events and changes of other servers may come before. ``rooms`` holds those that were removed too. An agent of
-    ``removed_agents`` may be among ``agents`` again. For ``relayed`` pairings something new waits, perhaps, or for any
-    of them (``ANY_PAIRING``); of ``retried_relays`` old messages wait again.
+    ``removed_agents`` may be among ``agents`` again, and one of ``removed_marks`` among ``marks``. For ``relayed``
+    pairings something new waits, perhaps, or for any of them (``ANY_PAIRING``); of ``retried_relays`` old messages
+    wait again.
     """
 
     outcomes: tuple[AnyOutcome, ...]
@@ -82,6 +85,8 @@ class Committed:
     sessions: tuple[StoredSession, ...] = ()
     closed_sessions: frozenset[str] = frozenset()
     pair_networks: tuple[PairNetwork, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    removed_marks: frozenset[str] = frozenset()
     relayed: frozenset[str] = frozenset()
     retried_relays: frozenset[str] = frozenset()
 
@@ -98,6 +103,8 @@ class Committed:
             tuple(changes.sessions.values()),
             frozenset(changes.closed_sessions),
             tuple(changes.pair_networks.values()),
+            tuple(changes.marks.values()),
+            frozenset(changes.removed_marks),
             frozenset(pairing_id for pairing_id, _ in changes.outbox_added),
             frozenset(changes.relays_retried),
         )
@@ -150,7 +157,15 @@ class Store(Protocol):
         ...
 
     async def load_directory(self) -> DirectoryContents:
-        """All live rooms, registered agents, sessions and bound pair tokens."""
+        """All live rooms, registered agents, sessions, bound pair tokens and marks."""
+        ...
+
+    async def rooms(self, room_ids: Sequence[RoomId]) -> Sequence[StoredRoom]:
+        """Those of these rooms that are there, removed ones too, by id."""
+        ...
+
+    async def removed_rooms(self, page: PageRequest) -> tuple[Sequence[StoredRoom], bool]:
+        """Removed rooms by id, and whether more follow. Raises ``UnknownCursor``."""
         ...
 
     async def event_bounds(self) -> EventBounds: ...
@@ -171,6 +186,21 @@ class Store(Protocol):
 
         Raises ``UnknownCursor`` for a message that is not part of it.
         """
+        ...
+
+    async def message(self, message_id: MessageId) -> PlacedMessage | None:
+        """A message, if it is still there."""
+        ...
+
+    async def messages_before(self, history: History | None, seq: int, limit: int) -> Sequence[PlacedMessage]:
+        """At most ``limit`` messages with a smaller ``seq``, newest first, of one conversation or of all.
+
+        Fewer may come while more follow, if they are large; none come only if there are none.
+        """
+        ...
+
+    async def messages_after(self, history: History | None, seq: int, limit: int) -> Sequence[PlacedMessage]:
+        """The same with a greater ``seq``, oldest first."""
         ...
 
     async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:

@@ -6,7 +6,7 @@ import trio.testing
 
 from moltnet.protocol.codec import decode
 from moltnet.protocol.events import Event
-from moltnet.protocol.ids import AgentId, DirectId, EventId, RoomId, ThreadId, event_id_of_message
+from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, RoomId, ThreadId, event_id_of_message
 from moltnet.protocol.pages import PageRequest
 from moltnet.storage.commands import (
     AgentOwned,
@@ -24,10 +24,12 @@ from moltnet.storage.store import Store
 from tests.contracts.store_approvals import ApprovalContract
 from tests.contracts.store_artifacts import ArtifactContract
 from tests.contracts.store_credentials import CredentialContract
+from tests.contracts.store_marks import ChangedRoomContract, MarkContract
 from tests.contracts.store_messages import EVERYTHING, MessageContract, ids_of, wake
 from tests.contracts.store_outbox import OutboxContract
 from tests.contracts.store_ownership import OwnershipContract
 from tests.contracts.store_pages import PageContract
+from tests.contracts.store_places import PlaceContract
 from tests.contracts.store_pruning import PruningContract
 from tests.contracts.store_removals import RemovalContract
 from tests.contracts.store_wakes import WakeContract
@@ -137,10 +139,15 @@ class TaskContract:
             lambda: store.commit([]),
             lambda: store.commit([create_room()]),
             lambda: store.load_directory(),
+            lambda: store.rooms([GENERAL]),
+            lambda: store.removed_rooms(PageRequest()),
             lambda: store.event_bounds(),
             lambda: store.event_seq("evt_1"),
             lambda: store.events_after(0, 1),
             lambda: store.message_page(room_history(), PageRequest()),
+            lambda: store.message(MessageId("m1")),
+            lambda: store.messages_before(None, 1, 1),
+            lambda: store.messages_after(None, 0, 1),
             lambda: store.artifact_page(room_history(), PageRequest()),
             lambda: store.wake_page(AgentId("alpha"), PageRequest()),
             lambda: store.thread(ThreadId("t1")),
@@ -196,12 +203,15 @@ class TaskContract:
 class StoreContract(
     MessageContract,
     PageContract,
+    PlaceContract,
     ArtifactContract,
     RemovalContract,
     CredentialContract,
     PruningContract,
     OutboxContract,
     ApprovalContract,
+    MarkContract,
+    ChangedRoomContract,
     WakeContract,
     LogContract,
     DirectoryContract,

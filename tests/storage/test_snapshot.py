@@ -113,7 +113,8 @@ class TestContent:
         """A new kind of record must be written too. What a message's artifacts and event are follows from it."""
         kept = {field.name for field in attrs.fields(SnapshotLines)}
         changed = {field.name for field in attrs.fields(Changes)}
-        gone = {"removed_agents", "closed_sessions", "forgotten_approvals", "events_pruned_to", "messages_pruned_to"}
+        gone = {"removed_agents", "removed_marks", "closed_sessions", "forgotten_approvals"}
+        gone |= {"events_pruned_to", "messages_pruned_to"}
         outbox = {"outbox_added", "outbox_changed", "outbox_removed", "relays_retried"}
         assert changed - kept == {"records", "artifacts", *gone, *outbox}
         assert kept - changed == {"events", "pruned_to", "outbox"}

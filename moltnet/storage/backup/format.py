@@ -1,9 +1,9 @@
 """What stands in a backup: a header, a line of JSON for each thing that a store keeps, and the digest of all of it.
 
-The lines come in an order in which they can be stored: rooms, agents, sessions, pair tokens, approvals, threads, direct
-conversations, then messages and events as the log has them, and what waits to be relayed. What a message's artifacts
-and its event are follows from the message. How the lines get to a disk is ``file``'s business, where they come from and
-go to that of each store.
+The lines come in an order in which they can be stored: rooms, agents, sessions, pair tokens, approvals, marks,
+threads, direct conversations, then messages and events as the log has them, and what waits to be relayed. What a
+message's artifacts and its event are follows from the message. How the lines get to a disk is ``file``'s business,
+where they come from and go to that of each store.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,14 +22,16 @@ from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import Timestamp, format_timestamp, utc_now
 from moltnet.storage import limits
 from moltnet.storage.changes import Changes
+from moltnet.storage.marks import Mark
 from moltnet.storage.outbox_memory import KeptRelay, outbox_row
 from moltnet.storage.records import PairNetwork, StoredAgent, StoredApproval, StoredRoom, StoredSession
 from moltnet.storage.snapshot_format import KeptEvent, KeptMessage, add_message, digest_of, event_record
 from moltnet.storage.store import StorageError
 
 FORMAT: Final = "moltnet.backup"
-# 2 came with approvals and relays: a program that does not know them would leave them out, or take them for damage.
-VERSION: Final = 2
+# 2 came with approvals and relays, 3 with marks: a program that does not know them would leave them out, or take them
+# for damage.
+VERSION: Final = 3
 
 Value = TypeVar("Value")
 # The databases' integers have 64 bits.
@@ -56,6 +58,7 @@ class Kind(StrEnum):
     SESSION = "session"
     PAIR_NETWORK = "pair_network"
     APPROVAL = "approval"
+    MARK = "mark"
     THREAD = "thread"
     DIRECT = "direct"
     MESSAGE = "message"
@@ -73,6 +76,7 @@ class Counts:
     session: int = attrs.field(default=0, metadata=wire(always=True))
     pair_network: int = attrs.field(default=0, metadata=wire(always=True))
     approval: int = attrs.field(default=0, metadata=wire(always=True))
+    mark: int = attrs.field(default=0, metadata=wire(always=True))
     thread: int = attrs.field(default=0, metadata=wire(always=True))
     direct: int = attrs.field(default=0, metadata=wire(always=True))
     message: int = attrs.field(default=0, metadata=wire(always=True))
@@ -202,6 +206,9 @@ class ChangesReader:
                 approval = _structured(entry, StoredApproval)
                 _check_number(approval.seq)
                 _put(changes.approvals, approval.id, approval)
+            case Kind.MARK:
+                mark = _structured(entry, Mark)
+                _put(changes.marks, mark.id, mark)
             case Kind.THREAD:
                 thread = _structured(entry, Thread)
                 _check(thread.room_id in self._rooms, f'thread "{thread.id}" is in a room that is missing')

@@ -17,6 +17,7 @@ from moltnet.protocol.ids import AgentId, DirectId, EventId, MessageId, NetworkI
 from moltnet.protocol.rooms import DirectConversation, Room, Thread, Visibility, WritePolicy
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.changes import ArtifactRow, MessageRow, event_wire, message_payload
+from moltnet.storage.marks import Mark
 from moltnet.storage.records import EventRecord, PairNetwork, StoredAgent, StoredApproval, StoredRoom, StoredSession
 from moltnet.storage.store import StorageError
 
@@ -62,6 +63,7 @@ AGENT_COLUMNS: Final = (
 )
 SESSION_COLUMNS: Final = ("digest", "credential_key", "created_at", "expires_at")
 PAIR_NETWORK_COLUMNS: Final = ("credential_key", "network_id")
+MARK_COLUMNS: Final = ("id", "value")
 APPROVAL_COLUMNS: Final = ("seq", "id", "agent_id", "state", "moment_us", "body")
 
 
@@ -215,6 +217,10 @@ def session_row(session: StoredSession) -> Row:
 
 def pair_network_row(pair: PairNetwork) -> Row:
     return (pair.credential_key, pair.network_id)
+
+
+def mark_row(mark: Mark) -> Row:
+    return (mark.id, mark.value)
 
 
 def approval_row(stored: StoredApproval) -> Row:

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import trio
 
-from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, NetworkId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, MessageId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.relays import DeadLetter
 from moltnet.protocol.rooms import DirectConversation, Thread
@@ -21,6 +21,7 @@ from moltnet.protocol.times import format_timestamp, utc_now
 from moltnet.storage import limits
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.files import free_bytes
+from moltnet.storage.marks import Mark
 from moltnet.storage.outbox import OutboxDepth, OutboxRow
 from moltnet.storage.ownership import LocalOwners
 from moltnet.storage.pages import body_page, id_page, replay_page
@@ -31,8 +32,10 @@ from moltnet.storage.records import (
     EventRecord,
     History,
     PairNetwork,
+    PlacedMessage,
     StoredApproval,
     StoredPage,
+    StoredRoom,
     StoredSession,
 )
 from moltnet.storage.sql import rows
@@ -40,7 +43,9 @@ from moltnet.storage.sql import sqlite_statements as statements
 from moltnet.storage.sql.sqlite_approvals import approval_page, find_approval
 from moltnet.storage.sql.sqlite_batch import commit_batch, found
 from moltnet.storage.sql.sqlite_database import SqliteDatabase, open_database
+from moltnet.storage.sql.sqlite_messages import find_message, messages_after, messages_before
 from moltnet.storage.sql.sqlite_outbox import read_dead_letters, read_depths, read_outbox
+from moltnet.storage.sql.sqlite_rooms import find_rooms, removed_rooms
 from moltnet.storage.store import Committed, StorageError, StorageFull, Store, UnknownCursor, WrongNetwork
 
 _NETWORK_ID: Final = "network_id"
@@ -95,6 +100,12 @@ class SqliteStore:
     async def load_directory(self) -> DirectoryContents:
         return await self.database.read(self._directory)
 
+    async def rooms(self, room_ids: Sequence[RoomId]) -> Sequence[StoredRoom]:
+        return await self.database.read(partial(find_rooms, room_ids=room_ids, network_id=self.network_id))
+
+    async def removed_rooms(self, page: PageRequest) -> tuple[Sequence[StoredRoom], bool]:
+        return await self.database.read(partial(removed_rooms, page=page, network_id=self.network_id))
+
     async def event_bounds(self) -> EventBounds:
         return await self.database.read(_event_bounds)
 
@@ -107,6 +118,15 @@ class SqliteStore:
     async def message_page(self, history: History, page: PageRequest) -> StoredPage:
         texts = statements.SELECT_HISTORY[history.kind]
         return await self.database.read(partial(_body_page, texts=texts, id=history.id, page=page))
+
+    async def message(self, message_id: MessageId) -> PlacedMessage | None:
+        return await self.database.read(partial(find_message, message_id=message_id))
+
+    async def messages_before(self, history: History | None, seq: int, limit: int) -> Sequence[PlacedMessage]:
+        return await self.database.read(partial(messages_before, history=history, seq=seq, limit=limit))
+
+    async def messages_after(self, history: History | None, seq: int, limit: int) -> Sequence[PlacedMessage]:
+        return await self.database.read(partial(messages_after, history=history, seq=seq, limit=limit))
 
     async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:
         texts = statements.SELECT_ARTIFACTS[history.kind]
@@ -186,6 +206,7 @@ class SqliteStore:
             tuple(rows.stored_agent(row, self.network_id) for row in connection.execute(statements.LOAD_AGENTS)),
             tuple(StoredSession(*row) for row in connection.execute(statements.LOAD_SESSIONS)),
             tuple(PairNetwork(*row) for row in connection.execute(statements.LOAD_PAIR_NETWORKS)),
+            tuple(Mark(*row) for row in connection.execute(statements.LOAD_MARKS)),
         )
 
     def _events_after(self, connection: sqlite3.Connection, seq: int, limit: int) -> Sequence[EventRecord]:
@@ -275,7 +296,8 @@ def _body_page(
             raise UnknownCursor(cursor)
         (place,) = row
     text = texts.newer if page.after else texts.older
-    return body_page(connection.execute(text, (id, place, page.limit + 1)), page)
+    bodies = connection.execute(text, (id, place, page.limit + 1))
+    return body_page(((row[0], row[1]) for row in bodies), page)
 
 
 def _wake_page(connection: sqlite3.Connection, agent_id: AgentId, page: PageRequest) -> StoredPage:

@@ -28,6 +28,7 @@ from moltnet.storage.backup.format import (
 from moltnet.storage.backup.target import require_empty
 from moltnet.storage.changes import Changes
 from moltnet.storage.files import real_path
+from moltnet.storage.marks import Mark
 from moltnet.storage.outbox_memory import outbox_line
 from moltnet.storage.records import PairNetwork, StoredSession
 from moltnet.storage.snapshot_format import event_line, message_line, wrong_network
@@ -49,7 +50,7 @@ from moltnet.storage.store import SchemaUnsupported, StorageError
 
 _COUNTS: Final = (
     "SELECT (SELECT count(*) FROM rooms), (SELECT count(*) FROM agents), (SELECT count(*) FROM sessions), "
-    "(SELECT count(*) FROM pair_networks), (SELECT count(*) FROM approvals), "
+    "(SELECT count(*) FROM pair_networks), (SELECT count(*) FROM approvals), (SELECT count(*) FROM marks), "
     "(SELECT count(*) FROM threads), (SELECT count(*) FROM dms), "
     "(SELECT count(*) FROM messages), (SELECT count(*) FROM events WHERE wire IS NOT NULL), "
     "(SELECT count(*) FROM relay_outbox)"
@@ -197,6 +198,7 @@ def _lines(connection: sqlite3.Connection, header: Header, selection: Selection)
         pairs = (PairNetwork(*row) for row in all_of(statements.LOAD_PAIR_NETWORKS))
         yield from value_lines(Kind.PAIR_NETWORK, pairs)
         yield from value_lines(Kind.APPROVAL, map(rows.stored_approval, all_of(statements.LOAD_APPROVALS)))
+        yield from value_lines(Kind.MARK, (Mark(*row) for row in all_of(statements.LOAD_MARKS)))
     threads = (rows.thread(row, network_id) for row in all_of(statements.LOAD_THREADS))
     yield from value_lines(Kind.THREAD, threads)
     directs = (rows.direct(row, network_id) for row in all_of(statements.LOAD_DIRECTS))

@@ -14,6 +14,7 @@ from moltnet.protocol.rooms import DirectConversation
 from moltnet.storage.changes import Changes
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.facts import Facts, Needs, needs
+from moltnet.storage.marks import Mark
 from moltnet.storage.plan import plan
 from moltnet.storage.records import OldEvent, OldMessage, PairNetwork, StoredMessage, StoredRoom
 from moltnet.storage.sql import rows
@@ -63,6 +64,8 @@ def _load_facts(connection: sqlite3.Connection, wanted: Needs, network_id: Netwo
     for row in found(connection, statements.SELECT_PAIR_NETWORKS, wanted.pair_keys):
         pair = PairNetwork(*row)
         facts.pair_networks[pair.credential_key] = pair
+    for row in found(connection, statements.SELECT_MARKS, wanted.marks):
+        facts.marks[row[0]] = Mark(*row)
     facts.dead_letters = find_dead_letters(connection, wanted.dead_letters)
     for row in found(connection, statements.SELECT_APPROVALS, wanted.approvals):
         approval = rows.stored_approval(row)
@@ -109,6 +112,9 @@ def write_changes(
         connection.execute(statements.DELETE_SESSIONS, (orjson.dumps(list(changes.closed_sessions)).decode(),))
     statements.PUT_SESSIONS.run(connection, map(rows.session_row, changes.sessions.values()))
     statements.INSERT_PAIR_NETWORKS.run(connection, map(rows.pair_network_row, changes.pair_networks.values()))
+    if changes.removed_marks:
+        connection.execute(statements.DELETE_MARKS, (orjson.dumps(list(changes.removed_marks)).decode(),))
+    statements.PUT_MARKS.run(connection, map(rows.mark_row, changes.marks.values()))
     if changes.forgotten_approvals:
         connection.execute(statements.DELETE_APPROVALS, (orjson.dumps(list(changes.forgotten_approvals)).decode(),))
     statements.PUT_APPROVALS.run(connection, map(rows.approval_row, changes.approvals.values()))

@@ -129,7 +129,7 @@ class SqliteDatabase:
     def _write(self, work: Work[Result]) -> tuple[Result, int]:
         """The result, and how large the log is now."""
         with translated_errors():
-            self.writer.execute("BEGIN IMMEDIATE")
+            _begin(self.writer, "BEGIN IMMEDIATE")
             try:
                 result = work(self.writer)
                 # SQLite itself would go on writing into a file that was removed, and never say so.
@@ -165,7 +165,7 @@ class SqliteDatabase:
         connection = self._idle_readers.pop()
         try:
             with translated_errors():
-                connection.execute("BEGIN")
+                _begin(connection, "BEGIN")
                 try:
                     return work(connection)
                 finally:
@@ -173,6 +173,13 @@ class SqliteDatabase:
                         connection.execute("ROLLBACK")
         finally:
             self._idle_readers.append(connection)
+
+
+def _begin(connection: sqlite3.Connection, how: str) -> None:
+    """Begin a transaction; one that could not be rolled back is ended first, or the connection would be of no use."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+    connection.execute(how)
 
 
 @contextmanager

@@ -64,6 +64,8 @@ PUT_APPROVALS: Final = Insert(
     rows.APPROVAL_COLUMNS,
     "ON CONFLICT (seq) DO UPDATE SET state = excluded.state, moment_us = excluded.moment_us, body = excluded.body",
 )
+PUT_MARKS: Final = Insert("marks", rows.MARK_COLUMNS, _replacing("value"))
+DELETE_MARKS: Final = "DELETE FROM marks WHERE id IN (SELECT value FROM json_each(?))"
 DELETE_MEMBERS: Final = "DELETE FROM room_members WHERE room_id = ? AND member_id IN (SELECT value FROM json_each(?))"
 DELETE_AGENTS: Final = "DELETE FROM agents WHERE id IN (SELECT value FROM json_each(?))"
 DELETE_SESSIONS: Final = "DELETE FROM sessions WHERE digest IN (SELECT value FROM json_each(?))"
@@ -110,6 +112,7 @@ SELECT_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE id IN {_KEYS}"
 SELECT_AGENTS: Final = f"SELECT {_AGENT} FROM agents WHERE id IN {_KEYS}"
 SELECT_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks WHERE credential_key IN {_KEYS}"
 
+SELECT_MARKS: Final = f"SELECT id, value FROM marks WHERE id IN {_KEYS}"
 SELECT_APPROVALS: Final = f"SELECT seq, body FROM approvals WHERE id IN {_KEYS}"
 SELECT_PENDING_OF: Final = (
     "SELECT value, (SELECT count(*) FROM approvals WHERE agent_id = value AND state = 'pending') FROM json_each(?)"
@@ -134,6 +137,7 @@ LOAD_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NULL ORDER B
 LOAD_AGENTS: Final = f"SELECT {_AGENT} FROM agents ORDER BY id"
 LOAD_SESSIONS: Final = f"SELECT {_columns(rows.SESSION_COLUMNS, 'sessions')} FROM sessions"
 LOAD_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks"
+LOAD_MARKS: Final = "SELECT id, value FROM marks ORDER BY id"
 LOAD_APPROVALS: Final = "SELECT seq, body FROM approvals ORDER BY seq"
 
 # For a backup: removed rooms too, and everything in the order of its ids.
@@ -173,13 +177,17 @@ class HistoryStatements:
 def _history(kind: TargetKind, column: str) -> HistoryStatements:
     # The kind stands in the text: only so does SQLite see that the kind's partial index applies.
     conversation = f"target_kind = '{kind}' AND {column} = ?"
-    messages = f"SELECT id, body FROM messages WHERE {conversation}"
+    messages = f"SELECT id, body, seq FROM messages WHERE {conversation}"
     return HistoryStatements(
         place=f"SELECT seq FROM messages WHERE {conversation} AND id = ?",
         older=f"{messages} AND seq < ? ORDER BY seq DESC LIMIT ?",
         newer=f"{messages} AND seq > ? ORDER BY seq LIMIT ?",
     )
 
+
+SELECT_MESSAGE: Final = "SELECT id, body, seq FROM messages WHERE id = ?"
+SELECT_MESSAGES_BEFORE: Final = "SELECT id, body, seq FROM messages WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+SELECT_MESSAGES_AFTER: Final = "SELECT id, body, seq FROM messages WHERE seq > ? ORDER BY seq LIMIT ?"
 
 SELECT_HISTORY: Final[Mapping[TargetKind, HistoryStatements]] = {
     TargetKind.ROOM: _history(TargetKind.ROOM, "room_id"),
@@ -189,7 +197,7 @@ SELECT_HISTORY: Final[Mapping[TargetKind, HistoryStatements]] = {
 
 
 def _artifacts(column: str) -> HistoryStatements:
-    artifacts = f"SELECT id, body FROM artifacts WHERE {column} = ?"
+    artifacts = f"SELECT id, body, place FROM artifacts WHERE {column} = ?"
     return HistoryStatements(
         place=f"SELECT place FROM artifacts WHERE {column} = ? AND id = ?",
         older=f"{artifacts} AND place < ? ORDER BY place DESC LIMIT ?",
@@ -223,6 +231,11 @@ SELECT_APPROVAL_PAGE: Final[Mapping[tuple[bool, bool], HistoryStatements]] = {
 }
 
 # Lists by id.
+SELECT_ROOM_IS_REMOVED: Final = "SELECT 1 FROM rooms WHERE removed_at IS NOT NULL AND id = ?"
+SELECT_REMOVED_AFTER: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NOT NULL AND id > ? ORDER BY id LIMIT ?"
+SELECT_REMOVED_BEFORE: Final = (
+    f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NOT NULL AND id < ? ORDER BY id DESC LIMIT ?"
+)
 SELECT_ROOM_HAS_THREAD: Final = "SELECT 1 FROM threads WHERE room_id = ? AND id = ?"
 SELECT_THREADS_AFTER: Final = f"SELECT {_THREAD} FROM threads WHERE room_id = ? AND id > ? ORDER BY id LIMIT ?"
 SELECT_THREADS_BEFORE: Final = f"SELECT {_THREAD} FROM threads WHERE room_id = ? AND id < ? ORDER BY id DESC LIMIT ?"

@@ -14,6 +14,7 @@ from moltnet.protocol.pages import PageRequest
 from moltnet.storage.backup.format import Content, Header, Selection, Source, Target
 from moltnet.storage.backup.transfer import Written, restore_backup, write_backup
 from moltnet.storage.commands import BindPairNetwork, CreateRoom, OpenSession, Pruned, RecordEvents
+from moltnet.storage.marks import NoteSeen
 from moltnet.storage.outbox import RelayFailure, RelayState, SettleRelays
 from moltnet.storage.records import ApprovalFilter, History, PairNetwork, StoredSession
 from moltnet.storage.snapshot import open_json
@@ -24,6 +25,7 @@ from moltnet.storage.sql.sqlite import open_sqlite
 from moltnet.storage.sql.sqlite_backup import open_sqlite_source, open_sqlite_target
 from moltnet.storage.store import Store
 from tests.contracts.store_approvals import approval, ask, decide
+from tests.contracts.store_marks import ALPHA, mute, switch
 from tests.contracts.store_messages import EVERYTHING, wake
 from tests.contracts.store_pruning import prune
 from tests.fakes.postgres import PostgresServer
@@ -126,7 +128,7 @@ async def fill(store: Store) -> None:
     seqs = [record.seq for record in (await store.commit(waiting)).records]
     failure = RelayFailure(403, "room_write_forbidden", 'not "here"', at(9))
     await store.commit([SettleRelays("to_b", changed=((seqs[0], RelayState(3, failure)),))])
-    await store.commit([thread_post("m6", "t1")])
+    await store.commit([thread_post("m6", "t1"), mute(), NoteSeen(((ALPHA, at(9)),)), switch("to_b", enabled=False)])
 
 
 async def outbox_of(store: Store, pairing_id: str) -> Sequence[Any]:

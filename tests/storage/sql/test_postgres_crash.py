@@ -89,7 +89,7 @@ async def test_servers_whose_connections_are_cut_at_random_are_told_everything_o
 ) -> None:
     """How far a connection gets is counted in what it says, not in time: nobody is too slow to get anywhere."""
     # One server may be left behind by as much as it likes, and try for as long as it takes.
-    monkeypatch.setattr(feed, "POSTGRES_NEWS_EVENTS", 1_000_000)
+    monkeypatch.setattr(feed, "MAX_NEWS_EVENTS", 1_000_000)
     monkeypatch.setattr(limits, "POSTGRES_PATIENCE_SECONDS", float("inf"))
     monkeypatch.setattr(limits, "POSTGRES_LISTEN_AGAIN_SECONDS", 0.02)
     database = careful_server.new_database()

@@ -160,7 +160,7 @@ async def test_what_the_dead_have_left_comes_in_pieces_and_the_same_ones(
     postgres_dsn: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("moltnet.storage.limits.POSTGRES_DEPARTED_SEATS", 2)
+    monkeypatch.setattr("moltnet.storage.limits.DEPARTED_SEATS", 2)
     one, other = (store.seating for store in stores)
     run_sql(
         postgres_server,

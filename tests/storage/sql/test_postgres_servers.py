@@ -11,7 +11,7 @@ import trio
 from moltnet.config.secrets import Secret
 from moltnet.config.settings import PostgresStorage, StorageKind, StorageSettings
 from moltnet.storage.commands import RecordEvents
-from moltnet.storage.limits import MAX_REPLAY_BYTES, POSTGRES_NEWS_EVENTS
+from moltnet.storage.limits import MAX_NEWS_EVENTS, MAX_REPLAY_BYTES
 from moltnet.storage.sql.postgres import feed
 from moltnet.storage.sql.postgres.store import open_postgres
 from moltnet.storage.store import Store
@@ -44,12 +44,12 @@ class TestTwoServers(SharedContract):
     """Both in one process: they share nothing but the database."""
 
     async def test_who_was_away_for_long_gets_the_newest_and_finds_the_rest(self, first: Store, second: Store) -> None:
-        count = POSTGRES_NEWS_EVENTS + 500
+        count = MAX_NEWS_EVENTS + 500
         await first.commit([create_room(), register("alpha", "key1")])
         await first.commit([RecordEvents(tuple(wake(f"evt_{number}") for number in range(count)))])
         news = await second.commit([post("m1")])
         seqs = [record.seq for record in news.records]
-        assert seqs == list(range(count + 1 - POSTGRES_NEWS_EVENTS + 1, count + 3))
+        assert seqs == list(range(count + 1 - MAX_NEWS_EVENTS + 1, count + 3))
         assert [agent.id for agent in news.agents] == ["alpha"]
         assert [record.seq for record in await second.events_after(0, 10)] == list(range(1, 11))
 
@@ -116,7 +116,7 @@ class TestOneNetworkOnTwoServers:
     async def test_readers_miss_nothing_of_what_was_too_much_to_be_told(
         self, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(feed, "POSTGRES_NEWS_EVENTS", 3)
+        monkeypatch.setattr(feed, "MAX_NEWS_EVENTS", 3)
         async with (
             open_two_servers(postgres_dsn) as (one, other),
             http_client(other).stream_events() as stream,

@@ -201,3 +201,15 @@ async def test_a_database_that_another_program_holds_is_an_error_in_bounded_time
         backup.execute("ROLLBACK")
     await database.write(put_note("accepted"))
     assert await database.read(notes) == ["accepted"]
+
+
+async def test_a_transaction_that_could_not_be_rolled_back_does_not_spoil_its_connection(
+    database: SqliteDatabase,
+) -> None:
+    for connection in (database.writer, *database.readers):
+        connection.execute("BEGIN")
+    put_note("half-finished")(database.writer)
+
+    await database.write(put_note("accepted"))
+
+    assert await database.read(notes) == ["accepted"]

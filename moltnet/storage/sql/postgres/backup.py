@@ -28,6 +28,7 @@ from moltnet.storage.backup.format import (
 )
 from moltnet.storage.backup.target import StoreNotEmpty, require_empty
 from moltnet.storage.changes import Changes
+from moltnet.storage.marks import Mark
 from moltnet.storage.outbox_memory import outbox_line
 from moltnet.storage.records import PairNetwork, StoredSession
 from moltnet.storage.snapshot_format import event_line, message_line, wrong_network
@@ -217,6 +218,7 @@ def _steps(header: Header, selection: Selection) -> Iterator[_Step]:
             (_END, limits.BACKUP_BLOCK_LINES),
             lambda found: value_lines(Kind.APPROVAL, map(rows.stored_approval, found)),
         )
+        yield by_id(statements.LOAD_MARKS_AFTER, Kind.MARK, lambda row: Mark(*row))
     yield by_id(statements.LOAD_THREADS_AFTER, Kind.THREAD, lambda row: rows.thread(row, network_id))
     yield by_id(statements.LOAD_DIRECTS_AFTER, Kind.DIRECT, lambda row: rows.direct(row, network_id))
     yield by_seq(statements.LOAD_MESSAGES_AFTER, header.pruned_to if is_whole else _END, _message_line)

@@ -15,12 +15,14 @@ from moltnet.protocol.rooms import DirectConversation
 from moltnet.storage.changes import Changes
 from moltnet.storage.commands import AnyCommand
 from moltnet.storage.facts import Facts, Needs, needs
+from moltnet.storage.marks import Mark
+from moltnet.storage.merging import merged
 from moltnet.storage.plan import plan
 from moltnet.storage.records import OldEvent, OldMessage, PairNetwork, StoredMessage, StoredRoom
 from moltnet.storage.sql import rows
 from moltnet.storage.sql.postgres import statements
 from moltnet.storage.sql.postgres.database import Connection, Work
-from moltnet.storage.sql.postgres.feed import Position, merged, news_since
+from moltnet.storage.sql.postgres.feed import Position, news_since
 from moltnet.storage.sql.postgres.names import agent_row, room_row, stored_agent, stored_room
 from moltnet.storage.sql.postgres.outbox import find_dead_letters, retried_keys, write_outbox
 from moltnet.storage.sql.rows import Row
@@ -156,6 +158,8 @@ async def _load_facts(connection: Connection, wanted: Needs, network_id: Network
         facts.due_approvals = [rows.stored_approval(row) for row in due]
         old = await connection.fetch(statements.SELECT_OLD_APPROVALS, wanted.approvals_old_us, limit)
         facts.old_approvals = [rows.stored_approval(row) for row in old]
+    for row in await found(connection, statements.SELECT_MARKS, wanted.marks):
+        facts.marks[row[0]] = Mark(*row)
     facts.dead_letters = await find_dead_letters(connection, wanted.dead_letters)
     if wanted.oldest_events:
         oldest = await connection.fetch(statements.SELECT_OLDEST_EVENTS, wanted.oldest_events)
@@ -191,6 +195,9 @@ async def write_changes(
         await connection.execute(statements.DELETE_SESSIONS, list(changes.closed_sessions))
     await statements.PUT_SESSIONS.run(connection, map(rows.session_row, changes.sessions.values()))
     await statements.INSERT_PAIR_NETWORKS.run(connection, map(rows.pair_network_row, changes.pair_networks.values()))
+    if changes.removed_marks:
+        await connection.execute(statements.DELETE_MARKS, list(changes.removed_marks))
+    await statements.PUT_MARKS.run(connection, map(rows.mark_row, changes.marks.values()))
     if changes.forgotten_approvals:
         await connection.execute(statements.DELETE_APPROVALS, list(changes.forgotten_approvals))
     await statements.PUT_APPROVALS.run(connection, map(rows.approval_row, changes.approvals.values()))
@@ -244,4 +251,5 @@ def changed_keys(changes: Changes) -> Iterator[tuple[str, str]]:
     yield from (("agent", agent_id) for agent_id in changes.agents)
     yield from (("session", digest) for digest in {**changes.sessions, **dict.fromkeys(changes.closed_sessions)})
     yield from (("pair_network", key) for key in changes.pair_networks)
+    yield from (("mark", id) for id in {**changes.marks, **dict.fromkeys(changes.removed_marks)})
     yield from retried_keys(changes)

@@ -4,14 +4,13 @@ The log orders events by ``seq``; what servers keep in memory besides (rooms, ag
 grow under one lock, so a position stands for everything up to it.
 """
 
-from collections.abc import Mapping
-from typing import TypeVar
-
 import attrs
 
 from moltnet.protocol.events import EventType
 from moltnet.protocol.ids import AgentId, NetworkId
-from moltnet.storage.limits import MAX_REPLAY_BYTES, POSTGRES_NEWS_EVENTS
+from moltnet.storage.limits import MAX_NEWS_EVENTS, MAX_REPLAY_BYTES
+from moltnet.storage.marks import Mark
+from moltnet.storage.merging import NOTHING
 from moltnet.storage.outbox import ANY_PAIRING
 from moltnet.storage.records import PairNetwork, StoredSession
 from moltnet.storage.sql import rows
@@ -20,9 +19,6 @@ from moltnet.storage.sql.postgres.database import Connection
 from moltnet.storage.sql.postgres.names import stored_agent, stored_room
 from moltnet.storage.store import Committed
 
-Key = TypeVar("Key", bound=str)
-Value = TypeVar("Value")
-
 
 @attrs.frozen
 class Position:
@@ -30,9 +26,6 @@ class Position:
 
     seq: int = 0
     revision: int = 0
-
-
-NOTHING = Committed(())
 
 
 async def position_of(connection: Connection) -> Position:
@@ -48,9 +41,7 @@ async def news_since(connection: Connection, seen: Position, newest: Position, n
     """
     news = NOTHING
     if newest.seq > seen.seq:
-        found = await connection.fetch(
-            statements.SELECT_NEWEST_EVENTS, seen.seq, POSTGRES_NEWS_EVENTS, MAX_REPLAY_BYTES
-        )
+        found = await connection.fetch(statements.SELECT_NEWEST_EVENTS, seen.seq, MAX_NEWS_EVENTS, MAX_REPLAY_BYTES)
         records = tuple(rows.event_record(row, network_id) for row in reversed(found))
         # Messages of others may wait to be relayed, and this may be the server that relays.
         told = len(records) < newest.seq - seen.seq or any(each.type == EventType.MESSAGE_CREATED for each in records)
@@ -82,32 +73,10 @@ async def _directory_news(connection: Connection, news: Committed, revision: int
     if "pair_network" in keys:
         pairs = await connection.fetch(statements.SELECT_PAIR_NETWORKS, keys["pair_network"])
         news = attrs.evolve(news, pair_networks=tuple(PairNetwork(*row) for row in pairs))
+    if "mark" in keys:
+        marks = tuple(Mark(*row) for row in await connection.fetch(statements.SELECT_MARKS, keys["mark"]))
+        removed = frozenset(keys["mark"]).difference(mark.id for mark in marks)
+        news = attrs.evolve(news, marks=marks, removed_marks=removed)
     if "relay" in keys:
         news = attrs.evolve(news, retried_relays=frozenset(keys["relay"]))
     return news
-
-
-def merged(news: Committed, own: Committed) -> Committed:
-    """One result of two: what others committed, then what we did."""
-    if news is NOTHING:
-        return own
-    agents = {agent.id: agent for agent in news.agents if agent.id not in own.removed_agents}
-    sessions = {session.digest: session for session in news.sessions if session.digest not in own.closed_sessions}
-    return Committed(
-        outcomes=own.outcomes,
-        records=news.records + own.records,
-        rooms=_latest(
-            {stored.room.id: stored for stored in news.rooms}, {stored.room.id: stored for stored in own.rooms}
-        ),
-        agents=_latest(agents, {agent.id: agent for agent in own.agents}),
-        removed_agents=news.removed_agents | own.removed_agents,
-        sessions=_latest(sessions, {session.digest: session for session in own.sessions}),
-        closed_sessions=news.closed_sessions | own.closed_sessions,
-        pair_networks=news.pair_networks + own.pair_networks,
-        relayed=news.relayed | own.relayed,
-        retried_relays=news.retried_relays | own.retried_relays,
-    )
-
-
-def _latest(news: Mapping[Key, Value], own: Mapping[Key, Value]) -> tuple[Value, ...]:
-    return tuple({**news, **own}.values())

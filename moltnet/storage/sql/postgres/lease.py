@@ -12,8 +12,8 @@ import attrs
 import trio
 
 from moltnet.storage import limits
+from moltnet.storage.bell import Bell
 from moltnet.storage.sql.postgres import server_statements as statements
-from moltnet.storage.sql.postgres.bell import Bell
 from moltnet.storage.sql.postgres.database import Connection, PostgresDatabase
 
 _ID_BYTES: Final = 16

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
+from moltnet.storage.bell import Bell
 from moltnet.storage.ownership import LocalOwners
 from moltnet.storage.sql.postgres import server_statements as statements
-from moltnet.storage.sql.postgres.bell import Bell
 from moltnet.storage.sql.postgres.database import PostgresDatabase
 from moltnet.storage.sql.postgres.lease import Lease
 from moltnet.storage.store import OwnershipLost

@@ -14,10 +14,10 @@ import trio
 
 from moltnet.protocol.ids import AgentId
 from moltnet.storage import limits
+from moltnet.storage.bell import Bell
 from moltnet.storage.seating import Departed, Occupied, SeatNews
 from moltnet.storage.sql.postgres import server_statements as statements
 from moltnet.storage.sql.postgres.batch import transaction
-from moltnet.storage.sql.postgres.bell import Bell
 from moltnet.storage.sql.postgres.database import Connection, PostgresDatabase
 from moltnet.storage.sql.postgres.lease import Lease
 from moltnet.storage.sql.rows import Row
@@ -252,14 +252,7 @@ class Seats:
             del self._rows[agent_id]
 
     def _tell(self, news: SeatNews) -> None:
-        before = self._news
-        self._news = SeatNews(
-            before.doubted | news.doubted,
-            before.unseated | news.unseated,
-            before.returned | news.returned,
-            before.is_cut_off or news.is_cut_off,
-            before.departed or news.departed,
-        )
+        self._news = self._news.merged(news)
         self._has_news.set()
 
 
@@ -267,5 +260,5 @@ async def _departed(connection: Connection) -> Departed | None:
     server_id = await connection.fetchval(statements.SELECT_DEAD_SERVER)
     if server_id is None:
         return None
-    seats = await connection.fetch(statements.SELECT_SEATS_OF, server_id, limits.POSTGRES_DEPARTED_SEATS)
+    seats = await connection.fetch(statements.SELECT_SEATS_OF, server_id, limits.DEPARTED_SEATS)
     return Departed(server_id, tuple((AgentId(agent_id), attachments) for agent_id, attachments in seats))

@@ -9,8 +9,8 @@ import trio
 
 from moltnet.log import get_logger
 from moltnet.storage import limits
+from moltnet.storage.bell import Bell
 from moltnet.storage.sql.postgres import server_statements as statements
-from moltnet.storage.sql.postgres.bell import Bell
 from moltnet.storage.sql.postgres.database import PostgresDatabase
 from moltnet.storage.sql.postgres.failures import Collision
 from moltnet.storage.sql.postgres.lease import Lease, LeaseTimes

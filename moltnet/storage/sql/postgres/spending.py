@@ -32,7 +32,7 @@ class Buckets:
 
         full_in = await self._database.settle(count, self._settle_seconds)
         if sweeps:
-            self._sweep_at = trio.current_time() + limits.POSTGRES_BUCKET_SWEEP_SECONDS
+            self._sweep_at = trio.current_time() + limits.BUCKET_SWEEP_SECONDS
         return [full_in[bucket] for bucket in buckets]
 
     async def take(self, bucket: str, *, seconds: float, most_seconds: float) -> float:

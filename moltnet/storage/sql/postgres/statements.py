@@ -80,6 +80,8 @@ PUT_CHANGES: Final = Insert(
 )
 # Of an approval only what was decided changes.
 PUT_APPROVALS: Final = Insert("approvals", rows.APPROVAL_COLUMNS, _replacing("state", "moment_us", "body", key="seq"))
+PUT_MARKS: Final = Insert("marks", rows.MARK_COLUMNS, _replacing("value"))
+DELETE_MARKS: Final = "DELETE FROM marks WHERE id = ANY ($1::text[])"
 DELETE_MEMBERS: Final = (
     "DELETE FROM room_members USING unnest($1::text[], $2::text[]) AS gone (room_id, member_id) "
     "WHERE room_members.room_id = gone.room_id AND room_members.member_id = gone.member_id"
@@ -149,6 +151,7 @@ SELECT_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE id = ANY ($1::text[])"
 SELECT_AGENTS: Final = f"SELECT {_AGENT} FROM agents WHERE id = ANY ($1::text[])"
 SELECT_SESSIONS: Final = f"SELECT {_SESSION} FROM sessions WHERE digest = ANY ($1::text[])"
 SELECT_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks WHERE credential_key = ANY ($1::text[])"
+SELECT_MARKS: Final = "SELECT id, value FROM marks WHERE id = ANY ($1::text[])"
 SELECT_APPROVALS: Final = "SELECT seq, body FROM approvals WHERE id = ANY ($1::text[])"
 SELECT_PENDING_OF: Final = (
     "SELECT wanted.id, (SELECT count(*) FROM approvals WHERE agent_id = wanted.id AND state = 'pending') "
@@ -171,6 +174,7 @@ LOAD_ROOMS: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NULL ORDER B
 LOAD_AGENTS: Final = f"SELECT {_AGENT} FROM agents ORDER BY id"
 LOAD_SESSIONS: Final = f"SELECT {_SESSION} FROM sessions"
 LOAD_PAIR_NETWORKS: Final = f"SELECT {_PAIR_NETWORK} FROM pair_networks"
+LOAD_MARKS: Final = "SELECT id, value FROM marks ORDER BY id"
 SELECT_CHANGES_AFTER: Final = "SELECT kind, key FROM directory_changes WHERE revision > $1"
 
 # The log.
@@ -242,6 +246,7 @@ LOAD_SESSIONS_AFTER: Final = f"SELECT {_SESSION} FROM sessions WHERE digest > $1
 LOAD_PAIR_NETWORKS_AFTER: Final = (
     f"SELECT {_PAIR_NETWORK} FROM pair_networks WHERE credential_key > $1 ORDER BY credential_key LIMIT $2"
 )
+LOAD_MARKS_AFTER: Final = "SELECT id, value FROM marks WHERE id > $1 ORDER BY id LIMIT $2"
 LOAD_APPROVALS_AFTER: Final = "SELECT seq, body FROM approvals WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3"
 LOAD_THREADS_AFTER: Final = f"SELECT {_THREAD} FROM threads WHERE id > $1 ORDER BY id LIMIT $2"
 LOAD_DIRECTS_AFTER: Final = f"SELECT {_DIRECT} FROM dms WHERE id > $1 ORDER BY id LIMIT $2"
@@ -262,7 +267,7 @@ LOAD_EVENTS_AFTER: Final = as_many_as_fit(
 LOAD_ENDS: Final = "SELECT coalesce((SELECT min(seq) FROM events), 1), coalesce((SELECT max(seq) FROM messages), 0)"
 COUNT_ALL: Final = (
     "SELECT (SELECT count(*) FROM rooms), (SELECT count(*) FROM agents), (SELECT count(*) FROM sessions), "
-    "(SELECT count(*) FROM pair_networks), (SELECT count(*) FROM approvals), "
+    "(SELECT count(*) FROM pair_networks), (SELECT count(*) FROM approvals), (SELECT count(*) FROM marks), "
     "(SELECT count(*) FROM threads), (SELECT count(*) FROM dms), "
     "(SELECT count(*) FROM messages), (SELECT count(*) FROM events WHERE wire IS NOT NULL), "
     "(SELECT count(*) FROM relay_outbox)"
@@ -294,7 +299,7 @@ def _before(column: str, place: str, value: str = "$1") -> str:
 
 def _history(table: str, place: str, column: str, kind: str = "true") -> HistoryStatements:
     items = f"SELECT {column}, {place}, id, body FROM {table} WHERE {kind} AND"
-    fits = partial(as_many_as_fit, "id, body", "octet_length(body)")
+    fits = partial(as_many_as_fit, f"id, body, {place}", "octet_length(body)")
     return HistoryStatements(
         # Its id first, and nothing else: of a usual conversation all is read as quickly, of a large one it is not.
         place=f"WITH item AS MATERIALIZED (SELECT * FROM {table} WHERE id = $2) "
@@ -304,6 +309,19 @@ def _history(table: str, place: str, column: str, kind: str = "true") -> History
     )
 
 
+SELECT_MESSAGE: Final = "SELECT id, body, seq FROM messages WHERE id = $1"
+SELECT_MESSAGES_BEFORE: Final = as_many_as_fit(
+    "id, body, seq",
+    "octet_length(body)",
+    "SELECT id, body, seq FROM messages WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
+    "seq DESC",
+)
+SELECT_MESSAGES_AFTER: Final = as_many_as_fit(
+    "id, body, seq",
+    "octet_length(body)",
+    "SELECT id, body, seq FROM messages WHERE seq > $1 ORDER BY seq LIMIT $2",
+    "seq",
+)
 # The kind stands in the text: only so does PostgreSQL see that the kind's partial index applies.
 SELECT_HISTORY: Final[Mapping[TargetKind, HistoryStatements]] = {
     TargetKind.ROOM: _history("messages", "seq", "room_id", "target_kind = 'room'"),
@@ -350,6 +368,11 @@ SELECT_APPROVAL_PAGE: Final[Mapping[tuple[bool, bool], HistoryStatements]] = {
 }
 
 # Lists by id.
+SELECT_ROOM_IS_REMOVED: Final = "SELECT 1 FROM rooms WHERE removed_at IS NOT NULL AND id = $1"
+SELECT_REMOVED_AFTER: Final = f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2"
+SELECT_REMOVED_BEFORE: Final = (
+    f"SELECT {_ROOM} FROM rooms WHERE removed_at IS NOT NULL AND id < $1 ORDER BY id DESC LIMIT $2"
+)
 SELECT_ROOM_HAS_THREAD: Final = "SELECT 1 FROM threads WHERE room_id = $1 AND id = $2"
 SELECT_THREADS_AFTER: Final = f"SELECT {_THREAD} FROM threads WHERE {_after('room_id', 'id')}"
 SELECT_THREADS_BEFORE: Final = f"SELECT {_THREAD} FROM threads WHERE {_before('room_id', 'id')}"

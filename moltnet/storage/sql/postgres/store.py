@@ -15,13 +15,15 @@ import trio
 
 from moltnet.config.secrets import Secret
 from moltnet.log import get_logger
-from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, NetworkId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, MessageId, NetworkId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.relays import DeadLetter
 from moltnet.protocol.rooms import DirectConversation, Thread
 from moltnet.protocol.times import format_timestamp, utc_now
 from moltnet.storage import limits
+from moltnet.storage.bell import Bell
 from moltnet.storage.commands import AnyCommand
+from moltnet.storage.marks import Mark
 from moltnet.storage.outbox import OutboxDepth, OutboxRow
 from moltnet.storage.pages import body_page, id_page, replay_page
 from moltnet.storage.records import (
@@ -31,8 +33,10 @@ from moltnet.storage.records import (
     EventRecord,
     History,
     PairNetwork,
+    PlacedMessage,
     StoredApproval,
     StoredPage,
+    StoredRoom,
     StoredSession,
 )
 from moltnet.storage.seating import Seating
@@ -42,12 +46,12 @@ from moltnet.storage.sql.migrate import load_migrations
 from moltnet.storage.sql.postgres import statements
 from moltnet.storage.sql.postgres.approvals import approval_page, find_approval
 from moltnet.storage.sql.postgres.batch import Written, found, transaction, was_written, write_batch
-from moltnet.storage.sql.postgres.bell import Bell
 from moltnet.storage.sql.postgres.database import Connection, PostgresDatabase, open_database
 from moltnet.storage.sql.postgres.dsn import parse_dsn
 from moltnet.storage.sql.postgres.failures import ConnectionLost, unreachable
 from moltnet.storage.sql.postgres.feed import Position, news_since, position_of
 from moltnet.storage.sql.postgres.lease import USUAL_TIMES, LeaseTimes
+from moltnet.storage.sql.postgres.messages import find_message, messages_after, messages_before
 from moltnet.storage.sql.postgres.names import sought, stored_agent, stored_room
 from moltnet.storage.sql.postgres.outbox import read_dead_letters, read_depths, read_outbox
 from moltnet.storage.sql.postgres.schema import BEGIN_PREPARING, prepare
@@ -158,6 +162,15 @@ class PostgresStore:
     async def load_directory(self) -> DirectoryContents:
         return await self.database.read(partial(transaction, begin=_BEGIN_SNAPSHOT, work=self._directory))
 
+    async def rooms(self, room_ids: Sequence[RoomId]) -> Sequence[StoredRoom]:
+        keys = [sought(room_id) for room_id in room_ids]
+        found_rows = await self.database.read(partial(found, text=statements.SELECT_ROOMS, keys=keys))
+        return sorted((stored_room(row, self.network_id) for row in found_rows), key=lambda each: each.room.id)
+
+    async def removed_rooms(self, page: PageRequest) -> tuple[Sequence[StoredRoom], bool]:
+        found_rows = await self.database.read(partial(_removed_rows, page=page))
+        return id_page([stored_room(row, self.network_id) for row in found_rows], page)
+
     async def event_bounds(self) -> EventBounds:
         row = await self.database.read(lambda connection: connection.fetchrow(statements.SELECT_EVENT_BOUNDS))
         return EventBounds(0, 0) if row is None else EventBounds(*row)
@@ -177,6 +190,15 @@ class PostgresStore:
     async def message_page(self, history: History, page: PageRequest) -> StoredPage:
         texts = statements.SELECT_HISTORY[history.kind]
         return await self.database.read(partial(_body_page, texts=texts, id=sought(history.id), page=page))
+
+    async def message(self, message_id: MessageId) -> PlacedMessage | None:
+        return await self.database.read(partial(find_message, message_id=message_id))
+
+    async def messages_before(self, history: History | None, seq: int, limit: int) -> Sequence[PlacedMessage]:
+        return await self.database.read(partial(messages_before, history=history, seq=seq, limit=limit))
+
+    async def messages_after(self, history: History | None, seq: int, limit: int) -> Sequence[PlacedMessage]:
+        return await self.database.read(partial(messages_after, history=history, seq=seq, limit=limit))
 
     async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:
         texts = statements.SELECT_ARTIFACTS[history.kind]
@@ -270,6 +292,7 @@ class PostgresStore:
             tuple(stored_agent(row, self.network_id) for row in await load(statements.LOAD_AGENTS)),
             tuple(StoredSession(*row) for row in await load(statements.LOAD_SESSIONS)),
             tuple(PairNetwork(*row) for row in await load(statements.LOAD_PAIR_NETWORKS)),
+            tuple(Mark(*row) for row in await load(statements.LOAD_MARKS)),
         )
 
 
@@ -310,6 +333,12 @@ async def _thread_rows(connection: Connection, room_id: str, page: PageRequest) 
     cursor = await _checked_cursor(connection, page, statements.SELECT_ROOM_HAS_THREAD, room_id)
     text = statements.SELECT_THREADS_BEFORE if page.before else statements.SELECT_THREADS_AFTER
     return await connection.fetch(text, room_id, cursor, page.limit + 1)
+
+
+async def _removed_rows(connection: Connection, page: PageRequest) -> Sequence[Row]:
+    cursor = await _checked_cursor(connection, page, statements.SELECT_ROOM_IS_REMOVED)
+    text = statements.SELECT_REMOVED_BEFORE if page.before else statements.SELECT_REMOVED_AFTER
+    return await connection.fetch(text, cursor, page.limit + 1)
 
 
 async def _direct_rows(connection: Connection, page: PageRequest) -> Sequence[Row]:
