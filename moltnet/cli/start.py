@@ -1,7 +1,6 @@
 """``moltnet start``: run the server in the foreground."""
 
 import errno
-import gc
 import os
 import shutil
 import socket
@@ -27,19 +26,28 @@ from moltnet.serving import (
     open_sockets,
     reload_on_hangup,
     serve,
+    settle_memory,
     stop_on_signals,
     tell_service_manager,
 )
 from moltnet.storage.store import StorageError
 from moltnet.systemd import ServiceManager
+from moltnet.workers.crew import MAX_WORKERS, WorkerFailed, run_crew
 
 log = get_logger("server")
 
 
 @click.command(
-    epilog="Examples:\n\n  moltnet start\n\n  MOLTNET_CONFIG=./Moltnet moltnet start",
+    epilog="Examples:\n\n  moltnet start\n\n  moltnet start --workers 4\n\n  MOLTNET_CONFIG=./Moltnet moltnet start",
 )
-def start() -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    default=1,
+    metavar="N",
+    help="Serve with N processes on the one address, for machines with many cores. [default: 1]",
+)
+def start(workers: int) -> None:
     """Run the server of the network that ./Moltnet (or MOLTNET_CONFIG) describes.
 
     Without any config file it runs a network on 127.0.0.1:8787 that is open to everybody on this machine. SIGINT or
@@ -55,12 +63,24 @@ def start() -> None:
     for notice in config.notices:
         log.warning(notice)
     try:
-        trio.run(_run, config)
+        if workers == 1:
+            trio.run(_run, config)
+        else:
+            trio.run(run_crew, config, workers, partial(_announce, config))
     except* (CannotListen, StorageError) as group:
         for failure in leaves_of(group):
             click.echo(f"moltnet: {failure}{_advice(failure)}", err=True)
         sys.exit(ExitCode.SERVER)
+    except* WorkerFailed:
+        sys.exit(ExitCode.SERVER)  # it has said why
     log.info("stopped")
+
+
+def _announce(config: MoltnetConfig, urls: Sequence[str]) -> None:
+    try:
+        click.echo(welcome(config, urls))
+    except OSError:
+        abandon_stdout()  # nobody reads it, or the disk is full: no reason to end a network
 
 
 def _advice(failure: BaseException) -> str:
@@ -83,10 +103,7 @@ async def _serve(config: MoltnetConfig, sockets: Sequence[socket.socket]) -> Non
     # The same file again, whatever is beside it by then. Without any file, one that is written later counts.
     load = partial(load_server_config, config.source, os.environ, Path.cwd())
     async with stop_on_signals() as stop, open_app(config, load=load) as app, trio.open_nursery() as nursery:
-        # What exists now lives as long as the process; fewer passes over it keep pauses short.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        settle_memory()
 
         async def serve_until_stopped(task_status: trio.TaskStatus[list[str]]) -> None:
             await serve(app, sockets, stop=stop, task_status=task_status)
@@ -97,10 +114,7 @@ async def _serve(config: MoltnetConfig, sockets: Sequence[socket.socket]) -> Non
         urls: list[str] = await nursery.start(serve_until_stopped)
         nursery.start_soon(tell_service_manager, app, manager, stop)
         log.info("serving", network_id=config.network.id, urls=urls, **_storage(config))
-        try:
-            click.echo(welcome(config, urls))
-        except OSError:
-            abandon_stdout()  # nobody reads it, or the disk is full: no reason to end a network
+        _announce(config, urls)
 
 
 def _storage(config: MoltnetConfig) -> dict[str, str]:

@@ -34,14 +34,21 @@ def metrics_routes(app: App) -> Blueprint:
     @routes.get("/metrics")
     async def scrape() -> Response:
         gate.require(Scope.ADMIN)
-        await read_gauges(app)
-        # The text is made from thousands of series, and the process is asked for its files: not in everybody's way.
-        text, content_type = await trio.to_thread.run_sync(
-            app.metrics.text, request.headers.get("Accept", ""), limiter=scrapes
-        )
+        if app.peers is None:
+            text, content_type = await own_metrics(app, request.headers.get("Accept", ""), limiter=scrapes)
+        else:
+            text, content_type = await own_metrics(app, limiter=scrapes)
+            text = (await app.peers.metrics(text.decode())).encode()
         return Response(text, content_type=content_type)
 
     return routes
+
+
+async def own_metrics(app: App, accept: str = "", *, limiter: trio.CapacityLimiter | None = None) -> tuple[bytes, str]:
+    """What this process counts, and the type of that text (``Metrics.text``)."""
+    await read_gauges(app)
+    # The text is made from thousands of series, and the process is asked for its files: not in everybody's way.
+    return await trio.to_thread.run_sync(app.metrics.text, accept, limiter=limiter)
 
 
 async def read_gauges(app: App) -> None:

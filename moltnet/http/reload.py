@@ -16,6 +16,9 @@ def reload_routes(app: App) -> Blueprint:
     @routes.post("/v1/admin/reload")
     async def take_over() -> Response:
         gate.require(Scope.ADMIN)
-        return json_answer(await reload(app))
+        result = await reload(app)
+        if app.peers is not None:
+            app.peers.reload()
+        return json_answer(result)
 
     return routes
