@@ -8,20 +8,33 @@ import { model, titleOf, unreadTotal } from "./state/model.js";
 import { start } from "./state/session.js";
 import { Shell } from "./views/shell.js";
 
+// How often words like "4 min" are looked at again.
+const TICK_MS = 30_000;
+
 function showTheme() {
-  document.documentElement.dataset.theme = model.settings.theme;
+  Object.assign(document.documentElement.dataset, { theme: model.settings.theme, contrast: model.settings.contrast });
 }
 
 function showTitle() {
   const unread = unreadTotal();
-  const selected = ["room", "dm", "thread"].includes(route.view) ? titleOf({ kind: route.view, id: route.id }) : route.view;
-  const words = [selected === "home" ? "" : selected, model.network?.name || "Moltnet Console"].filter(Boolean);
-  document.title = `${unread > 0 ? `(${unread}) ` : ""}${words.join(" · ")}`;
+  const where = ["room", "dm", "thread"].includes(route.view) ? titleOf({ kind: route.view, id: route.id }) : route.view;
+  const name = model.network?.name || model.network?.id || "Moltnet";
+  document.title = `${unread > 0 ? `(${unread}) ` : ""}${route.view === "home" ? name : `${where} · ${name}`}`;
 }
+
+/** A mistake of this program is said, not only written where nobody looks. */
+function showFault(problem) {
+  model.fault = problem?.message || String(problem);
+  store.changed("session");
+}
+
+addEventListener("error", ({ error, message }) => showFault(error ?? message));
+addEventListener("unhandledrejection", ({ reason }) => showFault(reason));
 
 store.watch(["settings"], showTheme);
 store.watch(["unread", "route", "network", "rooms"], showTitle);
-document.addEventListener("visibilitychange", () => document.hidden || markRead(open.key));
+document.addEventListener("visibilitychange", () => !document.hidden && open.key && markRead(open.key));
+setInterval(() => store.changed("activity"), TICK_MS);
 
 showTheme();
 startRouter();

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import attrs
+import trio
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from moltnet.app import App
+from moltnet.client.address import parse_server_address
+from moltnet.client.attachment import Attacher, Attachment, open_attachment
 from moltnet.config.settings import AuthMode, MoltnetConfig
 from moltnet.config.urls import ListenAddress
+from moltnet.protocol.agents import About
 from moltnet.protocol.messages import SendMessageRequest
 from moltnet.storage.memory import MemoryStore
 from tests.fakes.attach_client import AttachClient, attach, open_websocket_wire
@@ -75,6 +79,17 @@ class Served:
             held, self._held = self._held, None
             held.close()
 
+    def begin_again(self, store: MemoryStore) -> None:
+        """Serve the network at its address with nothing of what it had."""
+        self._store = store
+        self.start()
+
+    def while_down(self, write: Callable[[MemoryStore], Awaitable[None]]) -> None:
+        """Write into the store past the server: fast, and without its rules."""
+        self.stop()
+        self._thread.run(lambda: write(self._store))
+        self.start()
+
     def run(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
         """Call something in the network's own loop."""
         return self._thread.run(call)
@@ -92,6 +107,31 @@ class Served:
         held = HeldOpen(self._thread, attaching)
         try:
             yield held.resource
+        finally:
+            held.close()
+
+    @contextmanager
+    def living(self, agent_id: str, about: About = About()) -> Iterator[None]:  # noqa: B008 - a frozen value
+        """An agent that is attached by the real client and takes its turns."""
+
+        async def take_turns(attachment: Attachment) -> None:
+            async for delivery in attachment:
+                await attachment.ack(delivery.cursor)
+
+        @asynccontextmanager
+        async def attaching() -> AsyncIterator[None]:
+            address, attacher = parse_server_address(self.url), Attacher(NETWORK, agent_id, about=about)
+            async with (
+                open_attachment(address, secret_of(agent_id), attacher, {}) as attachment,
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(take_turns, attachment)
+                yield
+                nursery.cancel_scope.cancel()
+
+        held = HeldOpen(self._thread, attaching)
+        try:
+            yield
         finally:
             held.close()
 
@@ -186,7 +226,7 @@ def visit(browser: Browser, served: Served, **options: Any) -> Iterator[Visitor]
         yield visitor
     finally:
         context.close()
-    assert visitor.wrong == []
+    assert visitor.wrong == [], visitor.wrong
 
 
 def serious_problems(page: Page, rules: list[str] | None = None) -> list[str]:

@@ -3,50 +3,101 @@
 import base64
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import attrs
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from moltnet.config.settings import PairingSettings
+from moltnet.config.settings import AuthMode, MoltnetConfig, PairingSettings
+from moltnet.protocol.agents import About
 from moltnet.protocol.ids import RoomId
 from moltnet.protocol.messages import HUMAN, Actor, Part, PartKind, SendMessageRequest, Target, TargetKind
 from tests.browser.chromium import find_chromium, open_chromium
-from tests.browser.console import PHONE, WIDE, Served, serve, visit, with_tokens
-from tests.fakes.network import direct_message, room, room_message, thread_message
+from tests.browser.console import PHONE, TOKENS, WIDE, Served, serve, visit
+from tests.fakes.http_client import HttpClient, bearer
+from tests.fakes.network import direct_message, network_config, room, room_message, thread_message, token
 
 DIRECTORY: Final = Path(__file__).parents[2] / "docs" / "screenshots"
+AGENTS: Final = {"planner": "Planner", "builder": "Builder", "reviewer": "Reviewer", "scout": "Scout"}
+RUNTIMES: Final = {"planner": "claude-code", "builder": "codex", "scout": "openclaw"}
 VIEWS: Final = {
     "sign-in": "",
-    "conversations": "room/general",
-    "thread": "thread/release",
-    "direct": "dm/alpha-beta",
+    "conversations": "room/release",
+    "files": "room/release?show=files",
+    "thread": "thread/deadline",
+    "direct": "dm/builder-reviewer",
+    "search": "search?text=soak",
     "agents": "agents",
-    "agent": "agent/alpha",
+    "agent": "agent/builder",
     "approvals": "approvals",
     "pairings": "pairings",
     "events": "events",
     "health": "health",
-    "admin": "admin?room=general",
-    "palette": "room/general",
+    "admin": "admin?room=release",
+    "tokens": "admin?part=tokens",
+    "palette": "room/release",
+    "home": "",
 }
 # Good enough to read every word; a tenth of a PNG.
 QUALITY: Final = 60
 
 
+def configuration() -> MoltnetConfig:
+    rooms = [room(name, *AGENTS) for name in ("release", "incidents", "research", "night-shift")]
+    tokens = (*TOKENS[:2], *(token(agent, "attach write", agent) for agent in AGENTS))
+    config = network_config(mode=AuthMode.BEARER, tokens=tokens, rooms=rooms)
+    return attrs.evolve(config, pairings=(PairingSettings("partner", "http://127.0.0.1:9", "partner", "Partner Lab"),))
+
+
 def talk(served: Served) -> None:
-    served.post(room_message("The nightly build is **green** again.", message_id="m1"))
-    served.post(
-        room_message("Good. @alpha what did it take?\n\n```py\nassert retries == 3  # was 2\n```", sender="beta")
+    def say(text: str, sender: str, message_id: str = "", room: str = "release") -> None:
+        served.post(room_message(text, sender=sender, message_id=message_id, room=room))
+
+    async def introduce() -> None:
+        for agent, name in AGENTS.items():
+            wanted = {"requested_agent_id": agent, "name": name}
+            answer = await HttpClient(served.url).request("POST", "/v1/agents/register", wanted, headers=bearer("ops"))
+            assert answer.status in (200, 201, 409), answer.body
+
+    served.run(introduce)
+    say("Three tickets came in over night, all about retries. I opened one investigation.", "scout", room="incidents")
+    say("The nightly build is **green** again.", "builder", "m1")
+    say("Good. @builder what did it take?", "reviewer")
+    say(
+        "A longer deadline, and one more retry:\n\n```py\nassert retries == 3  # was 2\nwait_until(soak.is_over)\n```\n"
+        "The numbers are in the log below.",
+        "builder",
     )
-    served.post(thread_message("release", "Shall we release today?"))
-    served.post(thread_message("release", "After the soak: https://example.com/soak", sender="beta"))
-    served.post(room_message("- one more retry\n- a longer deadline\n\n> never guess", message_id="m2"))
-    served.post(direct_message("alpha-beta", "alpha", "beta", text="Can you take the night shift?"))
+    served.post(thread_message("deadline", "Why was two not enough?", sender="reviewer", room="release"))
+    served.post(thread_message("deadline", "The disk of the third host is *slow*.", sender="builder", room="release"))
+    served.post(thread_message("deadline", "Then I would rather replace the disk.", sender="reviewer", room="release"))
     log = Part(kind=PartKind.FILE, filename="soak.log", url="https://example.com/soak.log", media_type="text/plain")
-    target = Target(kind=TargetKind.ROOM, room_id=RoomId("general"))
+    target = Target(kind=TargetKind.ROOM, room_id=RoomId("release"))
     served.post(SendMessageRequest(target=target, sender=Actor(type=HUMAN, id="ada", name="Ada"), parts=(log,)))
+    say(
+        "- [x] soak test, six hours\n- [x] changelog\n- [ ] sign-off by @reviewer\n\n> We release when it is calm.",
+        "planner",
+    )
+    say("Release notes are drafted: https://example.com/notes", "scout")
+    text = "Can you look at the soak test before I tag it?"
+    served.post(direct_message("builder-reviewer", "builder", "reviewer", sender="builder", text=text))
+    say("Nobody is on call until six.", "planner", room="night-shift")
+
+
+def ask_for_approval(served: Served) -> None:
+    """A wake that waits for somebody to decide."""
+
+    async def ask() -> None:
+        records = await served.app.context.store.events_after(0, 1000)
+        event_id = next(record.id for record in records if b"sign-off" in record.wire)
+        asked = {"event_id": event_id, "reason": "mention"}
+        client = HttpClient(served.url)
+        answer = await client.request("POST", "/v1/agents/reviewer/approvals", asked, headers=bearer("reviewer"))
+        assert answer.status == 201, answer.body
+
+    served.run(ask)
 
 
 def shoot(page: Page, name: str) -> None:
@@ -63,13 +114,11 @@ def shoot_all(browser: Browser, served: Served) -> None:
                     if view == "conversations":
                         visitor.sign_in("ops")
                     page = visitor.open(f"/console/{path}", wait=view != "sign-in")
-                    expect(page.locator("form.sign-in" if view == "sign-in" else "main .panel").first).to_be_visible()
+                    shown = "form.sign-in" if view == "sign-in" else ".side" if view == "home" else "main > *"
+                    expect(page.locator(shown).first).to_be_visible()
                     if view == "palette":
                         page.keyboard.press("Control+k")
-                    if view == "events":
-                        served.say("How is it going?", "Well.", sender="beta", room="ops")
-                        expect(page.locator(".event")).to_have_count(2)
-                    page.wait_for_timeout(4_500 if view == "health" else 300)
+                    page.wait_for_timeout(4_500 if view == "health" else 400)
                     shoot(page, f"{view}-{size}-{scheme}")
                     page.close()
 
@@ -79,17 +128,17 @@ def main() -> None:
     if program is None:
         sys.exit("there is no Chromium: scripts/install-test-browser")
     DIRECTORY.mkdir(parents=True, exist_ok=True)
-    rooms = [room("general", "alpha", "beta"), room("ops", "alpha", "beta"), room("night-shift", "beta")]
-    pairing = PairingSettings("partner", "http://127.0.0.1:9", "partner", "Partner Lab")
-    config = attrs.evolve(with_tokens(rooms=rooms), pairings=(pairing,))
     with (
         tempfile.TemporaryDirectory() as profile,
         open_chromium(program, Path(profile)) as address,
         sync_playwright() as playwright,
-        serve(config) as served,
-        served.attached("alpha"),
+        serve(configuration()) as served,
+        ExitStack() as attachments,
     ):
+        for agent, runtime in RUNTIMES.items():
+            attachments.enter_context(served.living(agent, About(runtime, "build-7")))
         talk(served)
+        ask_for_approval(served)
         shoot_all(playwright.chromium.connect_over_cdp(address), served)
     print(f"wrote {len(list(DIRECTORY.glob('*.webp')))} pictures into {DIRECTORY}")
 

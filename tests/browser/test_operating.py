@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from moltnet.config.settings import PairingSettings
+from moltnet.protocol.agents import About
 from tests.browser.console import Served, serve, visit, with_tokens
 from tests.fakes.attach_client import AttachClient
 from tests.fakes.http_client import HttpClient, bearer
@@ -145,6 +146,21 @@ def test_presence_and_wakes_are_shown_as_they_happen(browser: Browser) -> None:
         expect(page.locator(".presence")).to_have_text("offline")
 
 
+def test_what_runs_an_agent_and_where_is_shown_to_who_may_know(browser: Browser) -> None:
+    with serve(with_tokens()) as served, visit(browser, served) as visitor:
+        page = visitor.sign_in("ops").open("/console/agents")
+        with served.living("alpha", About("codex", "build-7 <b>")):
+            row = page.get_by_role("row").filter(has_text="alpha")
+            expect(row).to_contain_text("codex · build-7 <b>")
+            expect(row).to_contain_text("now")
+            page.get_by_label("Filter agents").fill("CODEX")
+            expect(page.get_by_role("row")).to_have_count(2)
+        page.get_by_role("link", name="alpha", exact=True).click()
+        facts = page.locator("main dl.facts")
+        expect(facts).to_contain_text("codex")
+        expect(facts).to_contain_text("just now")
+
+
 def test_what_became_of_older_wakes_is_asked_for(browser: Browser) -> None:
     with serve(with_tokens()) as served, visit(browser, served) as visitor:
         with served.attached("alpha") as alpha:
@@ -169,19 +185,22 @@ def test_a_pairing_that_is_out_of_reach_says_so(browser: Browser) -> None:
         expect(page.get_by_text("has refused nothing for good")).to_be_visible()
 
 
-def test_events_are_filtered_and_held_still(browser: Browser) -> None:
+def test_events_are_filtered_held_still_and_saved(browser: Browser) -> None:
     with serve() as served, visit(browser, served) as visitor:
         page = visitor.open("/console/events")
-        expect(page.get_by_text("Nothing has happened")).to_be_visible()
-        served.say("apple", "pear")
         events = page.locator(".event")
+        expect(events).to_have_count(2)  # both rooms, from before this page
+        page.get_by_label("Type of event").select_option("message.created")
+        expect(page.get_by_text("No event fits.")).to_be_visible()
+        served.say("apple", "pear")
         expect(events).to_have_count(2)
         page.get_by_label("Filter events").fill("APPLE")
         expect(events).to_have_count(1)
-        page.get_by_label("Type of event").select_option("room.created")
+        page.get_by_label("Type of event").select_option("room.removed")
         expect(events).to_have_count(0)
         page.get_by_label("Filter events").fill("")
-        page.get_by_label("Type of event").select_option("")
+        page.get_by_label("Type of event").select_option("message.created")
+        expect(events).to_have_count(2)
         page.get_by_role("button", name="pause").click()
         served.say("plum")
         expect(page.get_by_role("button", name="go on (1 new)")).to_be_visible()
@@ -191,6 +210,28 @@ def test_events_are_filtered_and_held_still(browser: Browser) -> None:
         assert saving.value.path().read_text().count('"message.created"') == 2
         page.get_by_role("button", name="go on").click()
         expect(events).to_have_count(3)
+
+
+def test_events_of_the_past_come_from_the_server_page_by_page(browser: Browser) -> None:
+    with serve() as served, visit(browser, served) as visitor:
+        served.say(*(f"line {number}" for number in range(300)))
+        served.say("from beta", sender="beta", room="ops")
+        page = visitor.open("/console/events")
+        expect(page.get_by_text("from beta")).to_be_in_viewport()
+        assert page.locator(".event").count() < 120
+        heading = page.get_by_role("heading", name="events")
+        expect(heading).to_contain_text("200")
+        page.locator(".scroller").evaluate("(list) => { list.scrollTop = 0; }")
+        expect(heading).to_contain_text("303")
+        page.get_by_label("Agent", exact=True).fill("beta")
+        page.get_by_label("Agent", exact=True).press("Enter")
+        expect(page.locator(".event")).to_have_count(1)
+        page.get_by_label("Agent", exact=True).fill("")
+        page.get_by_label("Room", exact=True).fill("ops")
+        page.get_by_label("Room", exact=True).press("Enter")
+        expect(page.locator(".event")).to_have_count(2)
+        page.reload()
+        expect(page.get_by_text("from beta")).to_be_in_viewport()  # nothing was lost with the page
 
 
 def test_health_shows_what_the_server_counts(browser: Browser) -> None:

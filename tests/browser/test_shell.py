@@ -11,7 +11,20 @@ from tests.fakes.network import room, secret_of
 
 pytestmark = pytest.mark.slow  # a real browser
 
-VIEWS = ["room/general", "agents", "agent/alpha", "approvals", "pairings", "events", "health", "admin?room=general"]
+VIEWS = [
+    "room/general",
+    "room/general?show=files",
+    "search?text=hello",
+    "agents",
+    "agent/alpha",
+    "approvals",
+    "pairings",
+    "events",
+    "health",
+    "admin?room=general",
+    "admin?part=tokens",
+    "admin?part=configuration",
+]
 
 
 def test_somebody_signs_in_sees_who_he_is_and_signs_out(browser: Browser) -> None:
@@ -183,9 +196,7 @@ def test_axe_finds_nothing_serious_in_any_view(browser: Browser, scheme: str, ru
                 "(to) => { history.pushState(null, '', to); dispatchEvent(new Event('popstate')); }", f"/console/{view}"
             )
             expect(
-                page.locator(
-                    f".frame[data-view='{view.partition('/')[0].partition('?')[0] or 'home'}'] main .panel"
-                ).first
+                page.locator(f".frame[data-view='{view.partition('/')[0].partition('?')[0] or 'home'}'] main > *").first
             ).to_be_visible()
             assert serious_problems(page, rules) == [], view
         page.keyboard.press("Control+k")

@@ -29,6 +29,7 @@ from tests.weaknesses import (
     test_storage,
 )
 from tests.weaknesses.command_line import COMMAND_LINE
+from tests.weaknesses.console import CONSOLE
 from tests.weaknesses.discovery_documents import DISCOVERY_DOCUMENTS
 from tests.weaknesses.node_and_bridge import LOOPS, NODE_AND_BRIDGE
 from tests.weaknesses.pairing import PAIRING
@@ -307,6 +308,7 @@ SUBJECTS: Final = {
     "node and bridge": (16, NODE_AND_BRIDGE),
     "pairing": (12, PAIRING),
     "runtimes": (15, RUNTIMES),
+    "console": (14, CONSOLE),
 }
 # What is not there yet, or has its tests where its code is.
 OPEN: Final[Mapping[tuple[str, int], str]] = {

@@ -7,9 +7,9 @@ const MAX_PAGES = 40;
 
 /** What went wrong, in words for people. `status` is 0 if no answer came. */
 class CallFailed extends Error {
-  constructor(status, message) {
+  constructor(status, message, code = "") {
     super(message);
-    this.status = status;
+    Object.assign(this, { status, code });
   }
 
   get needsSignIn() {
@@ -29,7 +29,13 @@ async function call(path, options = {}) {
   const answer = await exchange(path, { cache: "no-store", ...options });
   const body = await answer.json().catch(() => ({}));
   if (answer.ok) return body;
-  throw new CallFailed(answer.status, body.error || `the server answered ${answer.status}`);
+  throw new CallFailed(answer.status, wordsOf(answer.status, body), body.code);
+}
+
+function wordsOf(status, { code, error }) {
+  // A tab that was opened before the server went back to an older version.
+  if (code === "unknown_route" || code === "method_not_allowed") return "this server can't do that: it is older than this page";
+  return error || `the server answered ${status}`;
 }
 
 function change(method, path, body) {
@@ -39,18 +45,27 @@ function change(method, path, body) {
 
 const part = encodeURIComponent;
 
+/** The lists that were longer than what is read of them, by path. */
+export const cutLists = new Set();
+
 /** Every item of a list, page by page. `key` names the list in the answer. */
-async function getAll(path, key) {
+async function getAll(path, key, words = {}) {
   const items = [];
   let after = "";
+  cutLists.delete(path);
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
-    const query = new URLSearchParams({ limit: PAGE_ITEMS, ...(after && { after }) });
-    const answer = await call(`${path}?${query}`);
+    const answer = await call(`${path}?${queryOf({ limit: PAGE_ITEMS, ...words, after })}`);
     items.push(...answer[key]);
     after = answer.page.next_after ?? "";
-    if (!answer.page.has_more || !after) break;
+    if (!answer.page.has_more || !after) return items;
   }
+  cutLists.add(path);
   return items;
+}
+
+/** A query of those words that have a value. */
+function queryOf(words) {
+  return new URLSearchParams(Object.entries(words).filter(([, value]) => value !== undefined && value !== ""));
 }
 
 // ---- Who is here -----------------------------------------------------------------------------------------------------
@@ -72,11 +87,23 @@ export const getThread = (threadId) => call(`/v1/threads/${part(threadId)}`);
 
 const COLLECTIONS = { room: "rooms", dm: "dms", thread: "threads" };
 
-/** A page of messages, oldest first: the newest ones, or those `before` or `after` a message. */
-export function getMessages({ kind, id }, { limit, before, after }) {
-  const query = new URLSearchParams({ limit, ...(before && { before }), ...(after && { after }) });
-  return call(`/v1/${COLLECTIONS[kind]}/${part(id)}/messages?${query}`);
+/**
+ * A page of messages, oldest first: the newest ones, those `before` or `after` a message, those `around` one, or those from
+ * a time on (`at`).
+ */
+export function getMessages({ kind, id }, { limit, before, after, around, at }) {
+  return call(`/v1/${COLLECTIONS[kind]}/${part(id)}/messages?${queryOf({ limit, before, after, around, at })}`);
 }
+
+/** Files, images, links and data of a conversation, the newest page or the one `before` an artifact. */
+export function getArtifacts({ kind, id }, { before = "" } = {}) {
+  return call(`/v1/artifacts?${queryOf({ [`${kind}_id`]: id, limit: 50, before })}`);
+}
+
+/** Messages that hold a text, newest page first: `text`, `room_id`, `from`, `since`, `until`, `before`. */
+export const search = (words) => call(`/v1/search?${queryOf({ limit: 50, ...words })}`);
+/** Events that were, oldest first in a page: `before`, `type`, `agent_id`, `room_id`. */
+export const getEvents = (words) => call(`/v1/events?${queryOf({ limit: 200, ...words })}`);
 
 /** Sent again with the same `id` a message is stored once. */
 export const sendMessage = (message) => change("POST", "/v1/messages", message);
@@ -85,11 +112,14 @@ export const sendMessage = (message) => change("POST", "/v1/messages", message);
 
 export const getAgents = () => getAll("/v1/agents", "agents");
 export const getWakes = (agentId) => call(`/v1/agents/${part(agentId)}/wakes?limit=100`);
-export const getApprovals = (state = "") => call(`/v1/approvals?${new URLSearchParams({ limit: PAGE_ITEMS, ...(state && { state }) })}`);
+export const getApprovals = (state = "") => call(`/v1/approvals?${queryOf({ limit: PAGE_ITEMS, state })}`);
 export const decideApproval = (id, decision, note) => change("POST", `/v1/approvals/${part(id)}/${decision}`, { note });
 export const removeAgent = (agentId) => change("DELETE", `/v1/agents/${part(agentId)}`);
 export const resetAgentToken = (agentId) => change("POST", `/v1/agents/${part(agentId)}/token`);
 export const revokeAgentToken = (agentId) => change("DELETE", `/v1/agents/${part(agentId)}/token`);
+export const muteAgent = (agentId, words) => change("POST", `/v1/agents/${part(agentId)}/mute`, words);
+export const unmuteAgent = (agentId) => change("DELETE", `/v1/agents/${part(agentId)}/mute`);
+export const getAgent = (agentId) => call(`/v1/agents/${part(agentId)}`);
 export const getCredentials = () => getAll("/v1/credentials", "credentials");
 
 // ---- Rooms, pairings, the server -------------------------------------------------------------------------------------
@@ -97,9 +127,17 @@ export const getCredentials = () => getAll("/v1/credentials", "credentials");
 export const createRoom = (room) => change("POST", "/v1/rooms", room);
 export const removeRoom = (roomId) => change("DELETE", `/v1/rooms/${part(roomId)}`);
 export const changeMembers = (roomId, members) => change("PATCH", `/v1/rooms/${part(roomId)}/members`, members);
+export const changeRoom = (roomId, words) => change("PATCH", `/v1/rooms/${part(roomId)}`, words);
+export const getRemovedRooms = () => getAll("/v1/rooms", "rooms", { removed: "true" });
+export const restoreRoom = (roomId, members) => change("POST", `/v1/rooms/${part(roomId)}/restore`, { members });
+/** What the configuration file says of tokens: never their values. */
+export const getTokens = () => getAll("/v1/tokens", "tokens");
+/** Make rooms and agents as `wanted` says, or tell what that would change. */
+export const apply = (wanted, preview) => change("POST", `/v1/apply${preview ? "?preview=true" : ""}`, wanted);
 export const reload = () => change("POST", "/v1/admin/reload");
 export const getPairings = () => getAll("/v1/pairings", "pairings");
 export const askPairing = (pairingId, what) => call(`/v1/pairings/${part(pairingId)}/${what}`);
+export const switchPairing = (pairingId, isEnabled) => change("POST", `/v1/pairings/${part(pairingId)}/${isEnabled ? "enable" : "disable"}`);
 export const getOutbox = () => call("/v1/outbox");
 export const getDeadLetters = (pairingId) => call(`/v1/pairings/${part(pairingId)}/dead-letters?limit=100`);
 export const retryDeadLetter = (pairingId, messageId) =>

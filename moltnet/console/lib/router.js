@@ -3,7 +3,7 @@
 import { store } from "./store.js";
 
 const HOME = "/console/";
-const VIEWS = ["room", "dm", "thread", "agents", "agent", "approvals", "pairings", "pairing", "events", "health", "admin"];
+const VIEWS = ["room", "dm", "thread", "search", "agents", "agent", "approvals", "pairings", "pairing", "events", "health", "admin"];
 
 export const route = { view: "home", id: "", query: new URLSearchParams() };
 
@@ -25,9 +25,16 @@ function readUrl() {
   store.changed("route");
 }
 
-export function navigate(to) {
-  history.pushState(null, "", to);
+/** Go there. `replace` puts it in the place of where we are, for what is no step to go back to. */
+export function navigate(to, { replace = false } = {}) {
+  history[replace ? "replaceState" : "pushState"](null, "", to);
   readUrl();
+}
+
+/** The same place with other words in its query; an empty value leaves the word out. */
+export function withQuery(changes) {
+  const words = Object.entries({ ...Object.fromEntries(route.query), ...changes });
+  return path(route.view, route.id, Object.fromEntries(words.filter(([, value]) => value)));
 }
 
 /** Follow links of ours without leaving the page. */

@@ -45,3 +45,22 @@ export function useSlices(...slices) {
   // In place before the next frame, so that no change is missed between the first drawing and this.
   useLayoutEffect(() => store.watch(slices, () => redraw((count) => count + 1)), [slices.join(" ")]);
 }
+
+/** The same for what may change many times a second and need not be shown at once: at most every `calmMs`. */
+export function useCalmSlices(calmMs, ...slices) {
+  const [, redraw] = useState(0);
+  useLayoutEffect(() => {
+    let timer = 0;
+    const look = () => {
+      timer ||= setTimeout(() => {
+        timer = 0;
+        redraw((count) => count + 1);
+      }, calmMs);
+    };
+    const stop = store.watch(slices, look);
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, [slices.join(" ")]);
+}

@@ -8,12 +8,15 @@ export const EVENT_TYPES = [
   "thread.created",
   "dm.created",
   "room.created",
+  "room.updated",
   "room.members.updated",
   "room.removed",
   "agent.connected",
   "agent.disconnected",
   "agent.wake.delivered",
   "agent.wake.failed",
+  "agent.muted",
+  "agent.unmuted",
   "agent.removed",
   "approval.requested",
   "approval.decided",
@@ -26,7 +29,7 @@ export const EVENT_TYPES = [
  *
  * The browser reconnects by itself after a lost connection and sends the last event's id; what it gives up on (an error
  * status) is tried again here, with the id in the query. `onOpen(resumed)` comes with every connection: unless
- * `resumed`, events may be missing since the one before.
+ * `resumed`, events may be missing since the one before. `onEvent(id, text)` gets the event as JSON.
  */
 export class EventStream {
   constructor({ onState, onOpen, onEvent }) {
@@ -46,7 +49,7 @@ export class EventStream {
     for (const type of EVENT_TYPES) {
       this.source.addEventListener(type, (received) => {
         this.lastId = received.lastEventId || this.lastId;
-        this.onEvent(JSON.parse(received.data));
+        this.onEvent(received.lastEventId, received.data);
       });
     }
   }

@@ -39,13 +39,15 @@ const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 /** 2031-12-24 */
 export const dayOf = (time, utc) => formatted(time, "sv", DAY, utc);
 export const longDay = (time, utc) => formatted(time, "en", { weekday: "long", ...DAY, month: "long", day: "numeric" }, utc);
+/** 18:05 */
+export const shortClock = (time, utc) => formatted(time, "sv", { hour: "2-digit", minute: "2-digit" }, utc);
 /** 18:05:59 */
 export const clock = (time, utc) => formatted(time, "sv", CLOCK, utc);
 export const fullTime = (time, utc) => `${formatted(time, "sv", { ...DAY, ...CLOCK }, utc)}${utc ? " UTC" : ""}`;
 
 /** "now", "4 min", "3 h", "5 d": how long ago, for a list. */
 export function ago(time) {
-  const seconds = Math.max(0, (Date.now() - new Date(time).getTime()) / 1_000);
+  const seconds = Math.max(0, (Date.now() - new Date(time)) / 1_000);
   if (!Number.isFinite(seconds)) return "";
   if (seconds < 60) return "now";
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`;

@@ -16,6 +16,12 @@ export function Presence({ agent }) {
   return html`<span class="presence ${words}"><span class="dot" aria-hidden="true"></span>${words}</span>`;
 }
 
+/** A letter in the actor's colour. Its name stands beside it: this is for the eye only. */
+export function Avatar({ actor }) {
+  const letter = [...(actor.name || actor.id || "?").trim()][0] ?? "?";
+  return html`<span class="avatar c${colourOf(actor)} ${actor.type === "human" ? "human" : ""}" data-letter=${letter.toUpperCase()} aria-hidden="true"></span>`;
+}
+
 export function Actor({ actor }) {
   const kind = actor.type === "human" ? "human" : actor.id;
   // The tag tells people from agents, whatever their names say.
@@ -44,19 +50,30 @@ export function Guarded({ why, children, onClick, className = "", ...rest }) {
   >${children}${why && html`<span class="visually-hidden"> (${why})</span>`}</button>`;
 }
 
-export function Panel({ title, count = "", children, actions = null }) {
+export function Panel({ title, count = "", children, actions = null, lead = "" }) {
   return html`<section class="panel" aria-label=${title}>
     <header class="panel-head">
       <h2>${title}${count !== "" && html` <span class="count">${count}</span>`}</h2>
       ${actions}
     </header>
+    ${lead && html`<p class="lead">${lead}</p>`}
     ${children}
   </section>`;
 }
 
+/** What is said instead of a list that has nothing in it: what it would hold, and what to do about it. */
+export function Empty({ children }) {
+  return html`<p class="empty">${children}</p>`;
+}
+
+/** Why a reader can't use what is shown; nothing if he can. */
+export function Note({ why }) {
+  return why && html`<p class="read-only" role="note">${why}</p>`;
+}
+
 export function Problem({ error, retry }) {
   return html`<p class="problem" role="alert">
-    ${sentence(error)} ${retry && html`<button type="button" onClick=${retry}>try again</button>`}
+    <span>${sentence(error)}</span> ${retry && html`<button type="button" onClick=${retry}>try again</button>`}
   </p>`;
 }
 

@@ -21,7 +21,10 @@ export function Dialog({ title, onClose, children, className = "" }) {
 
 const asked = { question: null };
 
-/** Ask before something is done. `act` may fail: the dialog then shows why; what it returns is shown at the end. */
+/**
+ * Ask before something is done. `act` gets what was written into `fields` (`{ name, label, type }`), by name; it may fail: the
+ * dialog then shows why. What it returns is shown at the end.
+ */
 export function confirm(question) {
   asked.question = question;
   store.changed("dialog");
@@ -37,14 +40,14 @@ export function Confirmation() {
   return asked.question && html`<${Question} key=${asked.question.title} ...${asked.question} />`;
 }
 
-function Question({ title, text, label, act, danger = true, note = "" }) {
+function Question({ title, text, label, act, danger = true, fields = [] }) {
   const [state, setState] = useState({ isBusy: false, error: "", result: null });
-  const field = useRef(null);
   const go = async (submit) => {
     submit.preventDefault();
+    const written = Object.fromEntries([...new FormData(submit.target)].map(([name, value]) => [name, value.trim()]));
     setState({ isBusy: true, error: "", result: null });
     try {
-      const result = await act(field.current?.value.trim() ?? "");
+      const result = await act(written);
       if (result) setState({ isBusy: false, error: "", result });
       else close();
     } catch (error) {
@@ -55,10 +58,11 @@ function Question({ title, text, label, act, danger = true, note = "" }) {
     <form onSubmit=${go}>
       <h2>${title}</h2>
       <p>${text}</p>
-      ${note && html`<label>${note} <input ref=${field} maxlength="1024" autocomplete="off" /></label>`}
+      ${!state.result && fields.map((field) => html`<label>${field.label}
+        <input name=${field.name} type=${field.type ?? "text"} min=${field.min} maxlength="1024" autocomplete="off" /></label>`)}
       ${state.error && html`<p class="problem" role="alert">Not done: ${state.error}</p>`}
       ${state.result && html`<div role="status">${state.result}</div>`}
-      <div class="actions">
+      <div class="actions end">
         <button type="button" onClick=${close}>${state.result ? "close" : "cancel"}</button>
         ${!state.result && html`<button class=${danger ? "danger" : "primary"} disabled=${state.isBusy}>${label}</button>`}
       </div>

@@ -11,6 +11,7 @@ const EDGE_PX = 200;
 const END_PX = 32;
 // Measuring changes what is in sight, which is measured again; it settles at once or a row changes by itself.
 const MOST_PASSES = 6;
+const MOST_FORGOTTEN = 2_000;
 
 /**
  * Properties: `items` (each with a unique `key`; one that `moves` when others come before it holds nobody's place), `row(item)`, `label`, `target` (the key of a row to show), `atNewest`
@@ -23,10 +24,11 @@ export class VirtualList extends Component {
   shown = "";
   lastTop = 0;
   passes = 0;
+  seen = { width: 0, height: 0, sum: 0 };
 
   componentDidMount() {
     if (this.props.handle) this.props.handle.current = this;
-    this.observer = new ResizeObserver(() => this.settle());
+    this.observer = new ResizeObserver(() => this.#resized());
     this.observer.observe(this.scroller);
     this.observer.observe(this.list);
     this.#showTarget();
@@ -38,8 +40,17 @@ export class VirtualList extends Component {
   }
 
   componentDidUpdate() {
+    this.#forget();
     this.#showTarget();
     this.settle();
+  }
+
+  /** The heights of rows that are no more: a reader of a long list sees many. */
+  #forget() {
+    const { items } = this.props;
+    if (this.heights.size < 2 * items.length + MOST_FORGOTTEN) return;
+    const keys = new Set(items.map(({ key }) => key));
+    for (const key of this.heights.keys()) if (!keys.has(key)) this.heights.delete(key);
   }
 
   /** Bring the row that is asked for into sight: once, as soon as it is among the items. */
@@ -72,19 +83,16 @@ export class VirtualList extends Component {
     return tops;
   }
 
-  /** Measure what is drawn, put it where it belongs, and draw again if that changes what is in sight. */
+  /** Put what is drawn where it belongs, measure what is new, and draw again if something in sight is missing. */
   settle() {
     if (!this.scroller) return;
-    let isChanged = false;
-    for (const row of this.list.children) {
-      const height = row.getBoundingClientRect().height;
-      if (Math.abs((this.heights.get(row.dataset.key) ?? -1) - height) < 0.5) continue;
-      this.heights.set(row.dataset.key, height);
-      isChanged = true;
-    }
-    const tops = this.#layOut();
+    // Written before anything is read: a browser lays a page out each time that it is asked after it was changed. What is
+    // new is mostly at the end, and then its height changes nothing of this.
+    let tops = this.#layOut();
+    this.#pad(tops);
+    if (this.#measure((key) => !this.heights.has(key))) this.#pad((tops = this.#layOut()));
     this.#place(tops);
-    if ((isChanged || this.#isOutside(tops)) && this.passes < MOST_PASSES) {
+    if (this.#isOutside(tops) && this.passes < MOST_PASSES) {
       this.passes += 1;
       this.setState({});
       return;
@@ -93,10 +101,40 @@ export class VirtualList extends Component {
     this.#edges();
   }
 
+  /** Something is not as high or as wide as it was; mostly that is what has just been put in its place. */
+  #resized() {
+    const { clientWidth, clientHeight } = this.scroller;
+    const isKnown = clientWidth === this.seen.width && clientHeight === this.seen.height;
+    if (isKnown && Math.abs(this.list.getBoundingClientRect().height - this.seen.sum) < 1) return;
+    this.#measure(() => true);
+    this.seen.width = clientWidth;
+    this.seen.height = clientHeight;
+    this.settle();
+  }
+
+  /** The heights of drawn rows; returns whether one is not what was thought. */
+  #measure(isWanted) {
+    let isChanged = false;
+    for (const row of this.list.children) {
+      const { key } = row.dataset;
+      if (!isWanted(key)) continue;
+      const { height } = row.getBoundingClientRect();
+      if (Math.abs((this.heights.get(key) ?? GUESSED_ROW_PX) - height) >= 0.5) isChanged = true;
+      this.heights.set(key, height);
+    }
+    return isChanged;
+  }
+
+  /** The room of the rows that are not drawn. */
+  #pad(tops) {
+    const above = `${tops[this.first]}px`;
+    const below = `${tops.at(-1) - tops[this.last]}px`;
+    if (this.list.style.paddingTop !== above) this.list.style.paddingTop = above;
+    if (this.list.style.paddingBottom !== below) this.list.style.paddingBottom = below;
+    this.seen.sum = tops.at(-1);
+  }
+
   #place(tops) {
-    // The page has the sum of the heights before it can be scrolled there.
-    this.list.style.paddingTop = `${tops[this.first]}px`;
-    this.list.style.paddingBottom = `${tops.at(-1) - tops[this.last]}px`;
     if (this.following) this.scroller.scrollTop = this.scroller.scrollHeight;
     else if (this.anchor) {
       const index = this.props.items.findIndex((item) => item.key === this.anchor.key);

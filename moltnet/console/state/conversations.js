@@ -3,9 +3,12 @@
 import * as api from "../lib/api.js";
 import { store } from "../lib/store.js";
 import { remember, remembered, shortened } from "../lib/texts.js";
+import { path } from "../lib/router.js";
 import { announce } from "./announcements.js";
 import { whileHolding } from "./holding.js";
-import { keyOf, model, sender } from "./model.js";
+import { keyOf, model, sender, titleOf } from "./model.js";
+import { notify } from "./notifications.js";
+import { mark, markOf } from "./reading.js";
 
 const PAGE_MESSAGES = 100;
 /** Of one conversation; a reader further back lets go of the newest, and the other way round. */
@@ -18,7 +21,7 @@ export const open = { key: "", following: true };
 
 function fresh(conversation) {
   const flags = { loaded: false, loading: "", error: "", missing: false, hasOlder: false, hasNewer: false };
-  return { ...conversation, messages: [], ids: new Set(), newer: 0, generation: 0, ...flags };
+  return { ...conversation, messages: [], ids: new Set(), newer: 0, readTo: "", first: "", generation: 0, ...flags };
 }
 
 export function conversation(where) {
@@ -31,15 +34,17 @@ const told = (key) => store.changed(`conversation:${key}`);
 
 // ---- Opening and reading back ----------------------------------------------------------------------------------------
 
-/** Make a conversation the open one, at its newest messages or around one of them. */
-export async function openConversation(where, messageId = "") {
+/** Make a conversation the open one: at its newest messages, around one of them, or at a time. */
+export async function openConversation(where, { messageId = "", at = "" } = {}) {
   const key = keyOf(where);
-  Object.assign(open, { key, following: !messageId });
-  markRead(key);
+  Object.assign(open, { key, following: !messageId && !at });
   letGo(key);
   const found = conversation(where);
-  const isThere = found.loaded && (messageId ? found.ids.has(messageId) : !found.hasNewer);
-  if (!isThere) await load(where, messageId);
+  // Where the reader was: a line in the list shows it, for as long as the conversation is open.
+  found.readTo = model.unread.has(key) ? (markOf(key)?.id ?? "") : "";
+  markRead(key);
+  const isThere = found.loaded && !at && (messageId ? found.ids.has(messageId) : !found.hasNewer);
+  if (!isThere) await load(where, { messageId, at });
 }
 
 /** The least recently opened conversations are forgotten; their messages are at the server. */
@@ -51,17 +56,18 @@ function letGo(key) {
   for (const old of rest.slice(0, Math.max(0, rest.length - KEPT_CONVERSATIONS))) model.conversations.delete(old);
 }
 
-export async function load(where, messageId = "") {
+export async function load(where, { messageId = "", at = "" } = {}) {
   const found = conversation(where);
   const generation = (found.generation += 1);
   Object.assign(found, { loading: "newest", error: "", missing: false });
   told(keyOf(where));
   await whileHolding(async () => {
     try {
-      const page = messageId ? await around(where, messageId) : await newest(where);
+      const page = await (messageId ? around(where, messageId) : at ? from(where, at) : newest(where));
       if (generation !== found.generation) return;
       Object.assign(found, page, { ids: new Set(page.messages.map(({ id }) => id)), loaded: true, newer: 0 });
-      if (page.messages.length > 0) active(keyOf(where), page.messages.at(-1));
+      if (page.messages.length > 0 && !page.hasNewer) active(keyOf(where), page.messages.at(-1));
+      markRead(keyOf(where));
     } catch (error) {
       if (generation !== found.generation) return;
       if (error.status === 404) Object.assign(found, { missing: true, loaded: true, messages: [], ids: new Set() });
@@ -75,26 +81,20 @@ export async function load(where, messageId = "") {
 
 async function newest(where) {
   const { messages, page } = await api.getMessages(where, { limit: PAGE_MESSAGES });
-  return { messages, hasOlder: page.has_more, hasNewer: false };
+  return { messages, hasOlder: page.has_more, hasNewer: false, first: "" };
 }
 
-/** The messages before one, and those after them, of which it is the first. */
+/** Where they end is seen when somebody reads on: then there is nothing more. */
 async function around(where, messageId) {
-  const older = await api.getMessages(where, { limit: PAGE_MESSAGES / 2, before: messageId });
-  const last = older.messages.at(-1)?.id;
-  if (last) {
-    const after = await api.getMessages(where, { limit: PAGE_MESSAGES / 2, after: last });
-    return { messages: [...older.messages, ...after.messages], hasOlder: older.page.has_more, hasNewer: after.page.has_more };
-  }
-  // It is the very first one: no cursor comes before it, so its successors are fetched and it is found by the room's threads.
-  const after = await api.getMessages(where, { limit: PAGE_MESSAGES, after: messageId });
-  const first = await firstBefore(where, after.messages[0]?.id);
-  return { messages: [...first, ...after.messages], hasOlder: false, hasNewer: after.page.has_more };
+  const { messages } = await api.getMessages(where, { limit: PAGE_MESSAGES, around: messageId });
+  return { messages, hasOlder: true, hasNewer: true, first: "" };
 }
 
-async function firstBefore(where, id) {
-  const { messages } = await api.getMessages(where, { limit: 1, ...(id && { before: id }) });
-  return messages;
+/** From a time on. Of a time after everything: the newest. */
+async function from(where, at) {
+  const { messages } = await api.getMessages(where, { limit: PAGE_MESSAGES, at });
+  if (messages.length === 0) return newest(where);
+  return { messages, hasOlder: true, hasNewer: true, first: messages[0].id };
 }
 
 export const loadOlder = (where) => loadMore(where, "older");
@@ -166,24 +166,41 @@ export function arrived(message, key) {
   }
   active(key, message);
   const isRead = open.key === key && !document.hidden;
+  if (isRead) mark(key, message);
   if (message.from.id === sender().id) return;
+  const text = message.parts.map((part) => part.text ?? part.filename ?? part.kind).join(" ");
+  const name = message.from.name || message.from.id;
   if (isRead) {
-    const text = message.parts.map((part) => part.text ?? part.filename ?? part.kind).join(" ");
-    announce(`${message.from.name || message.from.id}: ${shortened(text, 200)}`);
+    announce(`${name}: ${shortened(text, 200)}`);
     return;
   }
+  const where = found ?? whereOf(key);
+  if (where.kind === "dm" || isForMe(message)) notify(`${name} · ${titleOf(where)}`, text, { id: message.id, to: path(where.kind, where.id, { message: message.id }) });
   model.unread.set(key, (model.unread.get(key) ?? 0) + 1);
   store.changed("unread");
 }
 
-function active(key, message) {
-  const known = model.lastAt.get(key);
-  if (known && new Date(known) >= new Date(message.created_at)) return;
-  model.lastAt.set(key, message.created_at);
-  store.changed("unread");
+const whereOf = (key) => ({ kind: key.slice(0, key.indexOf(":")), id: key.slice(key.indexOf(":") + 1) });
+
+/** Whether a message names the human who writes here. People are not registered: their names stand in the text only. */
+export function isForMe({ mentions = [], parts }) {
+  const { id } = sender();
+  const named = new RegExp(`(?<![\\w@])@${id}(?![\\w-])`, "i");
+  return mentions.some((fqid) => fqid.endsWith(`/agents/${id}`)) || parts.some(({ text }) => text && named.test(text));
 }
 
+function active(key, message) {
+  const at = Date.parse(message.created_at);
+  if (model.lastAt.get(key) >= at) return;
+  model.lastAt.set(key, at);
+  store.changed("activity");
+}
+
+/** The newest message that is loaded is read, unless what comes after it was let go. */
 export function markRead(key) {
+  const found = model.conversations.get(key);
+  if (found?.hasNewer) return;
+  if (found?.messages.length > 0) mark(key, found.messages.at(-1));
   if (model.unread.delete(key)) store.changed("unread");
 }
 

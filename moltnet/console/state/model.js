@@ -10,8 +10,11 @@ export const model = {
   /** "starting", "ready", "signed-out", or "offline" before anything could be shown. */
   phase: "starting",
   problem: "",
+  /** A mistake of this program that has come to light. */
+  fault: "",
   who: { kind: "anonymous", scopes: [], agents: [], signed_in: false },
   network: null,
+  /** `perSecond`: of each of the last seconds `{ second, count, lagMs }`, the lag being the longest of an event. */
   stream: { state: "connecting", lagMs: 0, perSecond: [] },
   rooms: new Map(),
   dms: new Map(),
@@ -26,13 +29,18 @@ export const model = {
   /** By key of a conversation. */
   conversations: new Map(),
   unread: new Map(),
+  /** When something was last said, in milliseconds. */
   lastAt: new Map(),
   pending: new Map(),
   events: [],
+  /** How many came since this page was opened, also those that were let go. */
+  eventCount: 0,
   settings: {
     name: remembered("name") || "you",
     theme: remembered("theme") || "system",
+    contrast: remembered("contrast") || "system",
     utc: remembered("utc") === "yes",
+    notify: remembered("notify") === "yes",
   },
 };
 
@@ -125,3 +133,4 @@ export function mentionable({ kind, id }) {
 
 export const unreadTotal = () => [...model.unread.values()].reduce((sum, count) => sum + count, 0);
 export const pendingApprovals = () => [...model.approvals.values()].filter((approval) => approval.state === "pending");
+export const isOfAnotherNetwork = (agent) => Boolean(agent.network_id) && agent.network_id !== model.network?.id;

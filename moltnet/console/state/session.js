@@ -1,19 +1,23 @@
 // Start, sign-in and sign-out, and everything that a connection of the stream begins with.
 
 import * as api from "../lib/api.js";
-import { EventStream } from "../lib/stream.js";
+import { SharedStream } from "../lib/sharing.js";
 import { store } from "../lib/store.js";
-import { mayObserve, model } from "./model.js";
+import { keyOf, mayObserve, model } from "./model.js";
 import { load, open } from "./conversations.js";
 import { receive } from "./events.js";
 import { holding, whileHolding } from "./holding.js";
+import { countUnread, rememberReading } from "./reading.js";
 
 const RETRY_MS = 5_000;
-// How many rooms are asked for their last message, for the order of the list.
-const LOOKED_AT_ROOMS = 40;
-const LOOKING_AT_ONCE = 4;
 
-const stream = new EventStream({ onState: showStream, onOpen: connected, onEvent: receive });
+const stream = new SharedStream({
+  onState: showStream,
+  onOpen: connected,
+  onEvent: receive,
+  // What this reader may see has changed: everything is fetched anew.
+  onSession: () => location.reload(),
+});
 let retrying = 0;
 
 export async function start() {
@@ -25,8 +29,10 @@ export async function start() {
     failed(error);
     return;
   }
+  rememberReading(model.network.id);
   store.changed("session", "network");
-  stream.open();
+  const { kind, credential_id = "", scopes = [], expires_at = "" } = model.who;
+  stream.open([kind, credential_id, ...scopes, expires_at].join(" "));
 }
 
 // A page that is kept for the way back would keep its connection too, of which a browser has six for all its tabs.
@@ -35,12 +41,13 @@ addEventListener("pageshow", (shown) => shown.persisted && start());
 
 export async function signIn(token) {
   await api.signIn(token);
-  // What this reader may see has changed: everything is fetched anew.
+  stream.sayNewSession();
   location.reload();
 }
 
 export async function signOut() {
   await api.signOut();
+  stream.sayNewSession();
   location.reload();
 }
 
@@ -64,12 +71,12 @@ function recognise(who) {
 async function connected(resumed) {
   try {
     await whileHolding(async () => {
-      await fetchLists();
+      await fetchLists(resumed);
       model.phase = "ready";
       model.problem = "";
       store.changed("session");
     });
-    if (!resumed) await reloadConversations();
+    await reloadConversations(resumed);
   } catch (error) {
     failed(error);
   }
@@ -77,7 +84,7 @@ async function connected(resumed) {
 
 holding.refresh = () => connected(false);
 
-async function fetchLists() {
+async function fetchLists(resumed) {
   const observing = mayObserve();
   const withDirects = observing || model.who.kind === "agent" || model.who.agents?.length > 0;
   const none = Promise.resolve([]);
@@ -99,26 +106,21 @@ async function fetchLists() {
   model.pairings = new Map(pairings.map((pairing) => [pairing.id, pairing]));
   model.approvals = new Map(approvals.map((approval) => [approval.id, approval]));
   model.outbox = new Map(outbox.map((queue) => [queue.pairing_id, queue]));
-  for (const dm of dms) model.lastAt.set(`dm:${dm.id}`, dm.last_message_at);
-  store.changed("network", "rooms", "agents", "dms", "pairings", "approvals", "outbox", "unread");
-  lookAtRooms(rooms.filter((room) => !model.lastAt.has(`room:${room.id}`)).slice(0, LOOKED_AT_ROOMS));
+  for (const dm of dms) model.lastAt.set(`dm:${dm.id}`, Date.parse(dm.last_message_at));
+  store.changed("network", "rooms", "agents", "dms", "pairings", "approvals", "outbox", "activity");
+  // A stream that went on has told what is new.
+  const asked = rooms.filter(({ id }) => !resumed || !model.lastAt.has(`room:${id}`)).map(({ id }) => ({ kind: "room", id }));
+  const recent = [...dms].sort((a, b) => b.last_message_at.localeCompare(a.last_message_at)).map(({ id }) => ({ kind: "dm", id }));
+  countUnread([...asked, ...(resumed ? [] : recent)].filter((where) => keyOf(where) !== open.key));
 }
 
-async function lookAtRooms(rooms) {
-  const next = rooms[Symbol.iterator]();
-  const look = async () => {
-    for (const room of next) {
-      const answer = await api.getMessages({ kind: "room", id: room.id }, { limit: 1 }).catch(() => ({ messages: [] }));
-      if (answer.messages.length > 0) model.lastAt.set(`room:${room.id}`, answer.messages[0].created_at);
-      store.changed("unread");
-    }
-  };
-  await Promise.all(Array.from({ length: LOOKING_AT_ONCE }, look));
-}
-
-/** Events were missed: the open conversation is fetched again, the others when they are opened. */
-async function reloadConversations() {
+/**
+ * Where events were missed the open conversation is fetched again, the others when they are opened. What could not be
+ * fetched is tried again in any case.
+ */
+async function reloadConversations(resumed) {
   for (const [key, found] of model.conversations) {
+    if (resumed && !found.error) continue;
     if (key !== open.key) model.conversations.delete(key);
     else if (found.loaded || found.error) await load(found);
   }

@@ -1,37 +1,58 @@
-// Administration: rooms and their members, tokens of agents, the configuration file.
+// Administration: its parts, and the rooms that there are.
 
 import * as api from "../lib/api.js";
 import { html, useState } from "../lib/html.js";
 import { navigate, path, route } from "../lib/router.js";
 import { store, useSlices } from "../lib/store.js";
-import { Guarded, Panel, Problem, Time, useAnswer } from "../parts/bits.js";
-import { confirm } from "../parts/dialog.js";
-import { isAdmin, model, whyNotAdmin } from "../state/model.js";
-import { resetToken, revokeToken } from "./agents.js";
+import { counted } from "../lib/texts.js";
+import { Empty, Note, Panel, Problem } from "../parts/bits.js";
+import { model, whyNotAdmin } from "../state/model.js";
+import { ConfigurationPart } from "./admin-configuration.js";
+import { namesOf, PolicyFields, RemovedRooms, Room } from "./admin-room.js";
+import { TokensPart } from "./admin-tokens.js";
 
-const POLICIES = ["members", "registered_agents", "operators"];
 const SHOWN = 300;
+const PARTS = { rooms: RoomsPart, tokens: TokensPart, configuration: ConfigurationPart };
 
 export function AdminView() {
-  useSlices("rooms", "session", "route", "agents");
+  useSlices("session", "route");
   const why = whyNotAdmin();
-  const selected = model.rooms.get(route.query.get("room") ?? "");
-  const rooms = [...model.rooms.values()].sort((a, b) => a.id.localeCompare(b.id));
+  const named = route.query.get("part") ?? "rooms";
+  const part = named in PARTS ? named : "rooms";
   return html`
-    ${why && html`<p class="read-only" role="note">${why}</p>`}
+    <nav class="parts" aria-label="Administration">${Object.keys(PARTS).map((name) => html`<a
+      href=${path("admin", "", name === "rooms" ? {} : { part: name })} aria-current=${name === part ? "page" : undefined}>${name}</a>`)}</nav>
+    <${Note} why=${why} />
+    <${PARTS[part]} why=${why} />`;
+}
+
+function RoomsPart({ why }) {
+  useSlices("rooms", "agents", "route");
+  const [filter, setFilter] = useState("");
+  const wanted = filter.trim().toLowerCase();
+  const chosen = route.query.get("room") ?? "";
+  const selected = model.rooms.get(chosen);
+  const rooms = [...model.rooms.values()]
+    .filter(({ id, name }) => `${id} ${name ?? ""}`.toLowerCase().includes(wanted))
+    .sort((a, b) => a.id.localeCompare(b.id));
+  const field = html`<input type="search" aria-label="Filter rooms" placeholder="Filter" value=${filter} onInput=${(input) => setFilter(input.target.value)} />`;
+  return html`
     ${selected && html`<${Room} key=${selected.id} room=${selected} why=${why} />`}
-    <${Panel} title="rooms" count=${rooms.length}>
-      <div class="table" tabindex="0" role="region" aria-label="Rooms"><table>
+    <${Panel} title="rooms" count=${rooms.length} actions=${field}>
+      ${rooms.length === 0 && html`<${Empty}>${wanted ? "Nothing fits." : "No rooms yet. The form below makes the first."}<//>`}
+      ${rooms.length > 0 && html`<div class="table" tabindex="0" role="region" aria-label="Rooms"><table class="stacked">
         <thead><tr><th scope="col">room</th><th scope="col">read by</th><th scope="col">written by</th><th scope="col">members</th></tr></thead>
-        <tbody>${rooms.slice(0, SHOWN).map((room) => html`<tr key=${room.id}>
-          <th scope="row"><a href=${path("admin", "", { room: room.id })}><bdi>${room.name || room.id}</bdi></a> <span class="faint">${room.id}</span></th>
-          <td>${room.visibility}</td><td>${room.write_policy}</td><td>${(room.members ?? []).length}</td>
+        <tbody>${rooms.slice(0, SHOWN).map((room) => html`<tr key=${room.id} class=${room.id === chosen ? "is-here" : ""}>
+          <th scope="row"><a href=${path("admin", "", { room: room.id })}><bdi>${room.name || room.id}</bdi></a> <small class="faint"><code>${room.id}</code></small></th>
+          <td data-label="Read by"><span class="chip">${room.visibility}</span></td>
+          <td data-label="Written by">${room.write_policy.replace("_", " ")}</td>
+          <td data-label="Members">${counted((room.members ?? []).length, "member")}</td>
         </tr>`)}</tbody>
-      </table></div>
+      </table></div>`}
+      ${rooms.length > SHOWN && html`<${Empty}>${rooms.length - SHOWN} more: use the filter.<//>`}
     <//>
     <${NewRoom} why=${why} />
-    <${Tokens} why=${why} />
-    <${Configuration} why=${why} />`;
+    <${RemovedRooms} why=${why} />`;
 }
 
 function NewRoom({ why }) {
@@ -42,7 +63,7 @@ function NewRoom({ why }) {
     const form = submit.target;
     const fields = Object.fromEntries(new FormData(form));
     try {
-      const room = await api.createRoom({ ...fields, members: listOf(fields.members) });
+      const room = await api.createRoom({ ...fields, members: namesOf(fields.members) });
       model.rooms.set(room.id, { ...model.rooms.get(room.id), ...room });
       store.changed("rooms");
       form.reset();
@@ -56,82 +77,8 @@ function NewRoom({ why }) {
     <label>id <input name="id" required maxlength="128" autocomplete="off" disabled=${why} /></label>
     <label>name <input name="name" maxlength="200" autocomplete="off" disabled=${why} /></label>
     <label>members, by commas <input name="members" autocomplete="off" disabled=${why} /></label>
-    <label>read by <select name="visibility" disabled=${why}><option value="private">members and operators</option><option value="public">everybody</option></select></label>
-    <label>written by <select name="write_policy" disabled=${why}>${POLICIES.map((policy) => html`<option value=${policy}>${policy.replace("_", " ")}</option>`)}</select></label>
-    ${problem && html`<${Problem} error=${problem} />`}
+    <${PolicyFields} why=${why} />
     <button class="primary" disabled=${why}>create</button>
-  </form><//>`;
-}
-
-const listOf = (text) => text.split(",").map((each) => each.trim()).filter(Boolean);
-
-function Room({ room, why }) {
-  const [problem, setProblem] = useState("");
-  const change = (members) =>
-    api.changeMembers(room.id, members).then((changed) => {
-      model.rooms.set(room.id, { ...model.rooms.get(room.id), ...changed });
-      store.changed("rooms");
-      setProblem("");
-    }, (error) => setProblem(error.message));
-  const add = (submit) => {
-    submit.preventDefault();
-    const field = submit.target.elements.member;
-    if (!why) change({ add: listOf(field.value) }).then(() => (field.value = ""));
-  };
-  const remove = () => confirm({
-    title: `Remove the room ${room.id}`,
-    text: "Nobody finds it any more and its members are gone. Its messages stay, and the room can be restored.",
-    label: "remove",
-    act: async () => void (await api.removeRoom(room.id)),
-  });
-  return html`<${Panel} title=${room.name || room.id} actions=${html`<a href=${path("room", room.id)}>open</a>`}>
-    <ul class="members">${(room.members ?? []).map((member) => html`<li key=${member}>
-      <bdi>${member}</bdi> <${Guarded} why=${why} aria-label="Remove ${member}" onClick=${() => change({ remove: [member] })}>×<//>
-    </li>`)}</ul>
-    ${(room.members ?? []).length === 0 && html`<p class="empty">Nobody is a member.</p>`}
-    <form class="fields" onSubmit=${add}>
-      <label>new member <input name="member" required autocomplete="off" list="agents-known" disabled=${why} /></label>
-      <datalist id="agents-known">${[...model.agents.values()].slice(0, SHOWN).map((agent) => html`<option value=${agent.id}></option>`)}</datalist>
-      <button disabled=${why}>add</button>
-      <${Guarded} why=${why} className="danger" onClick=${remove}>remove the room…<//>
-    </form>
     ${problem && html`<${Problem} error=${problem} />`}
-  <//>`;
-}
-
-function Tokens({ why }) {
-  const { answer, error, again } = useAnswer(() => (isAdmin() ? api.getCredentials() : Promise.resolve([])), []);
-  return html`<${Panel} title="tokens of agents" count=${answer?.length ?? ""} actions=${html`<button type="button" onClick=${again}>refresh</button>`}>
-    ${error && html`<${Problem} error=${error} retry=${again} />`}
-    ${answer?.length === 0 && html`<p class="empty">${why || "No agent is registered."}</p>`}
-    <div class="table" tabindex="0" role="region" aria-label="Tokens"><table>
-      <thead><tr><th scope="col">agent</th><th scope="col">held by</th><th scope="col">since</th><th scope="col">actions</th></tr></thead>
-      <tbody>${(answer ?? []).slice(0, SHOWN).map(({ agent_id, holder, fingerprint, token_id, updated_at }) => html`<tr key=${agent_id}>
-        <th scope="row"><a href=${path("agent", agent_id)}>${agent_id}</a></th>
-        <td>${holder.replace("_", " ")} <code>${token_id || fingerprint}</code></td>
-        <td><${Time} at=${updated_at} /></td>
-        <td class="actions">
-          <${Guarded} why=${why} aria-label="New token for ${agent_id}" onClick=${() => resetToken(agent_id)}>new…<//>
-          <${Guarded} why=${why} aria-label="Revoke the token of ${agent_id}" onClick=${() => revokeToken(agent_id)}>revoke…<//>
-        </td>
-      </tr>`)}</tbody>
-    </table></div>
-  <//>`;
-}
-
-function Configuration({ why }) {
-  const reload = () => confirm({
-    title: "Read the configuration file again",
-    text: "What the file says now is taken over in one step. Attachments and streams whose token is gone end.",
-    label: "reload",
-    danger: false,
-    act: async () => {
-      const { changed, ended, notices = [] } = await api.reload();
-      return html`<p>${changed.length > 0 ? `Changed: ${changed.join(", ")}; ${ended} connections ended.` : "Nothing has changed."}</p>
-        ${notices.map((notice) => html`<p class="faint">${notice}</p>`)}`;
-    },
-  });
-  return html`<${Panel} title="configuration">
-    <div class="actions"><${Guarded} why=${why} onClick=${reload}>read the file again…<//></div>
-  <//>`;
+  </form><//>`;
 }

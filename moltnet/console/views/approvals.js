@@ -3,7 +3,7 @@
 import * as api from "../lib/api.js";
 import { html } from "../lib/html.js";
 import { store, useSlices } from "../lib/store.js";
-import { AgentLink, Guarded, Panel, TargetLink, Time } from "../parts/bits.js";
+import { AgentLink, Empty, Guarded, Note, Panel, TargetLink, Time } from "../parts/bits.js";
 import { confirm } from "../parts/dialog.js";
 import { mayObserve, model, whyNotAdmin } from "../state/model.js";
 
@@ -11,18 +11,18 @@ const SHOWN_DECIDED = 100;
 
 export function ApprovalsView() {
   useSlices("approvals", "settings", "agents");
-  if (!mayObserve()) return html`<${Panel} title="approvals"><p class="read-only" role="note">To see approvals takes a token with observe or admin.</p><//>`;
+  if (!mayObserve()) return html`<${Panel} title="approvals"><${Note} why="To see approvals takes a token with observe or admin." /><//>`;
   const all = [...model.approvals.values()].sort((a, b) => b.requested_at.localeCompare(a.requested_at));
   const waiting = all.filter(({ state }) => state === "pending");
   const decided = all.filter(({ state }) => state !== "pending").slice(0, SHOWN_DECIDED);
   return html`<${Panel} title="waiting" count=${waiting.length}>
-      ${waiting.length === 0 && html`<p class="empty">Nothing waits for you. Agents whose node says reply: manual ask here.</p>`}
+      ${waiting.length === 0 && html`<${Empty}>Nothing waits for you. Agents whose node says <code>reply: manual</code> ask here.<//>`}
       <ul class="cards">${waiting.map((approval) => html`<${Waiting} key=${approval.id} approval=${approval} />`)}</ul>
     <//>
     <${Panel} title="decided" count=${decided.length}>
-      ${decided.length === 0 && html`<p class="empty">Nothing was decided yet.</p>`}
-      <ul class="events">${decided.map((approval) => html`<li key=${approval.id}>
-        <${Time} at=${approval.decided_at || approval.expires_at} /> <span class="state ${approval.state}">${approval.state}</span>
+      ${decided.length === 0 && html`<${Empty}>Nothing was decided yet.<//>`}
+      <ul class="log">${decided.map((approval) => html`<li key=${approval.id}>
+        <${Time} at=${approval.decided_at || approval.expires_at} /> <span class="chip state ${approval.state}">${approval.state}</span>
         <${AgentLink} id=${approval.agent_id} /> <${TargetLink} target=${approval.target} message=${approval.message_id} />
         ${approval.decided_by && html` by ${approval.decided_by}`} ${approval.note && html`<q>${approval.note}</q>`}
       </li>`)}</ul>
@@ -35,8 +35,8 @@ function decide(approval, decision) {
     text: decision === "approve" ? "The agent will read the message and answer." : "The agent will not be woken by this message.",
     label: decision,
     danger: decision === "deny",
-    note: "note (the agent sees it too)",
-    act: async (note) => {
+    fields: [{ name: "note", label: "note (the agent sees it too)" }],
+    act: async ({ note }) => {
       const decided = await api.decideApproval(approval.id, decision, note);
       model.approvals.set(decided.id, decided);
       store.changed("approvals");
@@ -58,6 +58,6 @@ function Waiting({ approval }) {
       <${Guarded} why=${why} className="primary" onClick=${() => decide(approval, "approve")}>approve…<//>
       <${Guarded} why=${why} className="danger" onClick=${() => decide(approval, "deny")}>deny…<//>
     </div>
-    ${why && html`<p class="read-only" role="note">${why}</p>`}
+    <${Note} why=${why} />
   </li>`;
 }

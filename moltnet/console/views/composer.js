@@ -3,9 +3,10 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { route } from "../lib/router.js";
 import { useSlices } from "../lib/store.js";
+import { Icon } from "../parts/icons.js";
 import { draftOf, keepDraft, send } from "../state/conversations.js";
 import { keyOf, mentionable, model, whyReadOnly } from "../state/model.js";
-import { targetOf } from "./conversation.js";
+import { targetOf } from "../state/targets.js";
 
 const MENU_ITEMS = 6;
 const MAX_ROWS = 10;
@@ -43,7 +44,7 @@ export function Composer({ where }) {
     return mentionable(where).filter(fits).slice(0, MENU_ITEMS);
   }, [menu.query, key, model.agents.size]);
 
-  if (why) return html`<p class="read-only" role="note">${why}</p>`;
+  if (why) return html`<p class="composer closed read-only" role="note">${why}</p>`;
 
   const look = (area) => {
     const query = area.selectionStart === area.selectionEnd ? mentionBefore(area.value, area.selectionStart) : null;
@@ -91,9 +92,9 @@ export function Composer({ where }) {
     <textarea id="composer-text" ref=${box} value=${text} rows=${Math.min(MAX_ROWS, text.split("\n").length)}
       role="combobox" aria-label="Message as ${model.settings.name}" aria-expanded=${isOpen ? "true" : "false"} aria-controls="mentions"
       aria-autocomplete="list" aria-activedescendant=${isOpen ? `mention-${menu.chosen}` : undefined}
-      placeholder="Message as ${model.settings.name}; @name wakes an agent"
+      placeholder="Message as ${model.settings.name}"
       onInput=${(input) => { setText(input.target.value); look(input.target); }}
       onClick=${(click) => look(click.target)} onBlur=${() => setMenu({ query: null, chosen: 0 })} onKeyDown=${pressed}></textarea>
-    <button class="primary" disabled=${!text.trim()}>send</button>
+    <button class="primary" disabled=${!text.trim()}><${Icon} name="send" /><span>send</span></button>
   </form>`;
 }

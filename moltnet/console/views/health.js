@@ -2,12 +2,13 @@
 
 import * as api from "../lib/api.js";
 import { html, outwardLink, useEffect, useState } from "../lib/html.js";
-import { useSlices } from "../lib/store.js";
-import { Panel, Problem } from "../parts/bits.js";
+import { useCalmSlices, useSlices } from "../lib/store.js";
+import { Empty, Note, Panel, Problem } from "../parts/bits.js";
 import { isAdmin, model, whyNotAdmin } from "../state/model.js";
 
 const EVERY_MS = 2_000;
 const KEPT_SAMPLES = 150;
+const CALM_MS = 1_000;
 const WIDTH = 240;
 const HEIGHT = 48;
 
@@ -34,13 +35,14 @@ const PLOTS = [
 ];
 
 export function HealthView() {
-  useSlices("network", "stream", "events", "session");
+  useSlices("network", "stream", "session");
+  useCalmSlices(CALM_MS, "events");
   const { samples, error } = useSamples();
   const warnings = model.network.warnings ?? [];
   const newest = samples.at(-1);
   return html`<${Panel} title="network">
-      ${warnings.length === 0 && html`<p class="empty">The network reports no warnings.</p>`}
-      <ul class="cards">${warnings.map(({ severity, code, message, action, docs_url }) => html`<li class="card" key=${code}>
+      ${warnings.length === 0 && html`<${Empty}>The network reports no warnings.<//>`}
+      <ul class="cards warnings-list">${warnings.map(({ severity, code, message, action, docs_url }) => html`<li class="card" key=${code}>
         <p class="problem">${severity}: ${message || code}</p><p>${action} ${docs_url && outwardLink(docs_url, "read more")}</p>
       </li>`)}</ul>
       <dl class="facts">
@@ -49,13 +51,23 @@ export function HealthView() {
         <dt>last event came after</dt><dd>${model.events.length > 0 ? `${Math.round(model.stream.lagMs)} ms, by the clocks of both` : "—"}</dd>
         <dt>storage</dt><dd>${newest ? (newest.takesWrites ? "takes writes" : "does not take writes") : "—"}</dd>
       </dl>
-      <div class="plots"><${Plot} title="events here per second" values=${model.stream.perSecond.map(({ count }) => count)} /></div>
+      <div class="plots">
+        <${Plot} title="events here per second" values=${everySecond("count")} />
+        <${Plot} title="event lag, ms" values=${everySecond("lagMs")} />
+      </div>
     <//>
     <${Panel} title="server">
-      ${!isAdmin() && html`<p class="read-only" role="note">What the server counts: ${whyNotAdmin()}</p>`}
+      <${Note} why=${!isAdmin() && `What the server counts: ${whyNotAdmin()}`} />
       ${error && html`<${Problem} error=${error} />`}
       <div class="plots">${isAdmin() && PLOTS.map(([title, , kind], index) => html`<${Plot} key=${title} title=${title} values=${seriesOf(samples, index, kind)} />`)}</div>
     <//>`;
+}
+
+/** A value of the last two minutes, also of the seconds in which nothing came. */
+function everySecond(name) {
+  const bySecond = new Map(model.stream.perSecond.map((each) => [each.second, each[name]]));
+  const now = Math.floor(Date.now() / 1_000);
+  return Array.from({ length: 120 }, (_, ago) => bySecond.get(now - 119 + ago) ?? 0);
 }
 
 function useSamples() {
@@ -98,8 +110,9 @@ function Plot({ title, values }) {
   const points = values.map((value, index) => `${(index * step).toFixed(1)},${(HEIGHT - 2 - (value / most) * (HEIGHT - 4)).toFixed(1)}`);
   const now = values.length > 0 ? shortNumber(values.at(-1)) : "—";
   return html`<figure class="plot">
-    <figcaption>${title} <strong>${now}</strong></figcaption>
+    <figcaption><span>${title}</span> <strong>${now}</strong></figcaption>
     <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${title}: now ${now}, at most ${shortNumber(most)}">
+      ${points.length > 1 && html`<polygon points=${`0,${HEIGHT} ${points.join(" ")} ${WIDTH},${HEIGHT}`} />`}
       <polyline points=${points.join(" ")} />
     </svg>
   </figure>`;

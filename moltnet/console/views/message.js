@@ -4,9 +4,10 @@ import * as api from "../lib/api.js";
 import { Component, html, outwardLink, useState } from "../lib/html.js";
 import { markdown, spellingsOf } from "../lib/markdown.js";
 import { path } from "../lib/router.js";
-import { clock, counted, fullTime } from "../lib/texts.js";
-import { Actor, AgentLink } from "../parts/bits.js";
-import { discard, retry } from "../state/conversations.js";
+import { counted, fullTime, shortClock } from "../lib/texts.js";
+import { Actor, AgentLink, Avatar } from "../parts/bits.js";
+import { Icon } from "../parts/icons.js";
+import { discard, isForMe, retry } from "../state/conversations.js";
 import { woken } from "../state/events.js";
 import { whileHolding } from "../state/holding.js";
 import { findAgent, mayObserve, sender } from "../state/model.js";
@@ -18,20 +19,20 @@ export class MessageRow extends Component {
   }
 
   render({ message, goesOn, utc, where, wakes, thread, isWanted }) {
-    const mine = (message.mentions ?? []).some((fqid) => fqid.endsWith(`/agents/${sender().id}`));
-    const classes = ["message", goesOn && "goes-on", isWanted && "wanted", mine && "for-me"].filter(Boolean).join(" ");
+    const classes = ["message", goesOn && "goes-on", isWanted && "wanted", isForMe(message) && "for-me"].filter(Boolean).join(" ");
+    const time = html`<a class="at" href=${path(where.kind, where.id, { message: message.id })} title=${fullTime(message.created_at, utc)}>
+      <time datetime=${message.created_at}>${shortClock(message.created_at, utc)}</time></a>`;
     return html`<article class=${classes} aria-label="Message of ${message.from.name || message.from.id}">
-      <header>
-        ${!goesOn && html`<${Actor} actor=${message.from} />`}
-        ${!thread && where.kind === "room" && html`<a class="quiet" href=${newThread(where.id, message.id)}>thread</a>`}
-        <a class="at" href=${path(where.kind, where.id, { message: message.id })} title=${fullTime(message.created_at, utc)}>
-          <time datetime=${message.created_at}>${clock(message.created_at, utc)}</time></a>
-      </header>
-      <div class="body">${message.parts.map((part) => partOf(part, message))}</div>
-      <footer>
-        ${thread && html`<a href=${path("thread", thread.id)}>${counted(thread.message_count, "reply", "replies")}</a>`}
-        <${Deliveries} message=${message} wakes=${wakes} />
-      </footer>
+      <div class="gutter">${goesOn ? time : html`<${Avatar} actor=${message.from} />`}</div>
+      <div class="said">
+        ${!goesOn && html`<header><${Actor} actor=${message.from} /> ${time}</header>`}
+        <div class="body">${message.parts.map((part) => partOf(part, message))}</div>
+        <footer>
+          ${thread && html`<a class="replies" href=${path("thread", thread.id)}><${Icon} name="thread" />${counted(thread.message_count, "reply", "replies")}</a>`}
+          <${Deliveries} message=${message} wakes=${wakes} />
+        </footer>
+      </div>
+      ${!thread && where.kind === "room" && html`<a class="quiet tool" href=${newThread(where.id, message.id)} title="Begin a thread"><${Icon} name="thread" /><span class="visually-hidden">thread</span></a>`}
     </article>`;
   }
 }
@@ -42,7 +43,7 @@ function newThread(room, parent) {
 
 function partOf(part, message) {
   if (part.kind === "text" && !part.url) {
-    const spellings = new Set((message.mentions ?? []).flatMap(spellingsOf));
+    const spellings = new Set([`@${sender().id}`, ...(message.mentions ?? []).flatMap(spellingsOf)]);
     return html`<div class="text">${markdown(part.text ?? "", (found) => spellings.has(found))}</div>`;
   }
   if (part.kind === "data") {
@@ -93,12 +94,15 @@ async function learnWakes(fqid) {
 export function PendingRow({ conversation, attempt, state }) {
   const { message, error } = attempt;
   return html`<article class="message pending ${state}" aria-label="Message being sent">
-    <header><${Actor} actor=${message.from} /> <span class="faint">${state === "failed" ? "not sent" : "sending…"}</span></header>
-    <div class="body"><div class="text">${message.parts[0].text}</div></div>
-    ${state === "failed" && html`<footer role="alert">
-      <span class="problem">Not sent: ${error}</span>
-      <button type="button" onClick=${() => retry(conversation, message.id)}>try again</button>
-      <button type="button" onClick=${() => discard(conversation, message.id)}>discard</button>
-    </footer>`}
+    <div class="gutter"><${Avatar} actor=${message.from} /></div>
+    <div class="said">
+      <header><${Actor} actor=${message.from} /> <span class="faint">${state === "failed" ? "not sent" : "sending…"}</span></header>
+      <div class="body"><div class="text">${message.parts[0].text}</div></div>
+      ${state === "failed" && html`<footer role="alert">
+        <span class="problem">Not sent: ${error}</span>
+        <button type="button" onClick=${() => retry(conversation, message.id)}>try again</button>
+        <button type="button" onClick=${() => discard(conversation, message.id)}>discard</button>
+      </footer>`}
+    </div>
   </article>`;
 }

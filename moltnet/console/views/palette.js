@@ -8,10 +8,11 @@ import { model, titleOf } from "../state/model.js";
 import { conversationsInOrder, step } from "./navigation.js";
 
 const MOST = 12;
-const VIEWS = ["agents", "approvals", "pairings", "events", "health", "admin"];
+const VIEWS = ["search", "agents", "approvals", "pairings", "events", "health", "admin"];
 const SHORTCUTS = [
   ["Ctrl K", "find a conversation, an agent or a view"],
   ["/", "filter the conversations"],
+  ["s", "search in what was said"],
   ["c", "write a message"],
   ["j, k", "next and previous conversation"],
   ["Enter, Shift Enter", "send; begin a new line"],
@@ -37,6 +38,7 @@ export function Overlays() {
       const acts = {
         "?": () => setShown("help"),
         "/": () => document.getElementById("filter")?.focus(),
+        s: () => navigate(path("search")),
         c: () => document.getElementById("composer-text")?.focus(),
         j: () => step(1),
         k: () => step(-1),
@@ -86,7 +88,7 @@ function Palette({ onClose }) {
   };
   return html`<${Dialog} title="Find" className="palette" onClose=${onClose}>
     <input role="combobox" aria-label="Find" aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list" autofocus
-      aria-activedescendant=${found.length > 0 ? `palette-${chosen}` : undefined} placeholder="a conversation, an agent, a view" value=${query}
+      aria-activedescendant=${found.length > 0 ? `palette-${chosen}` : undefined} placeholder="A conversation, an agent, a view" value=${query}
       onInput=${(input) => { setQuery(input.target.value); setChosen(0); }} onKeyDown=${pressed} />
     <ul id="palette-list" role="listbox" aria-label="Found">${found.map((item, index) => html`<li role="option" id="palette-${index}" key=${item.to}
       aria-selected=${index === chosen ? "true" : "false"} onClick=${() => go(item)}><bdi>${item.label}</bdi> <span class="faint">${item.note}</span></li>`)}</ul>
