@@ -30,7 +30,10 @@ def draft() -> str:
 
 def _towncrier(option: str) -> str:
     command = [str(Path(sys.executable).parent / "towncrier"), "build", option, "--version", __version__]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise SystemExit(f"towncrier: {ran.stderr.strip().rpartition(chr(10))[2]}")
+    return ran.stdout
 
 
 def main() -> int:

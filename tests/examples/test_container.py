@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from moltnet.cli.installation import Installer, find_installation
 from moltnet.cli.main import cli
 from moltnet.config.server import load_server_config
 from moltnet.config.settings import AuthMode, StorageKind
+from tests.examples.programs import program
 
 ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "examples" / "container"
@@ -46,6 +48,13 @@ def test_the_container_file_has_only_known_instructions_and_copies_what_there_is
         if word == "FROM":
             assert "latest" not in rest
             assert re.search(r":[\w.-]+", rest), "say which version"
+
+
+@pytest.mark.slow
+def test_hadolint_has_nothing_to_object_to() -> None:
+    command = [str(program("hadolint")), "--no-color", str(DIRECTORY / "Containerfile")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "")
 
 
 def test_the_program_in_it_is_nobody_special_and_writes_to_one_volume() -> None:

@@ -1,6 +1,7 @@
 """The change log: every fragment gets into it, and its links lead somewhere from there."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -34,3 +35,11 @@ def test_the_draft_is_of_this_version_and_has_every_issue() -> None:
     assert text.startswith(f"## {__version__} (")
     issues = {path.name.split(".")[0] for path in NEWS if path.name[0].isdigit()}
     assert [issue for issue in issues if f"#{issue}" not in text] == []
+
+
+def test_every_fragment_is_of_a_kind_that_the_change_log_has() -> None:
+    """One of another kind would be left behind, without a word."""
+    kinds = {
+        kind["directory"] for kind in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["towncrier"]["type"]
+    }
+    assert [path.name for path in NEWS if path.name.split(".")[1] not in kinds] == []
