@@ -2,10 +2,8 @@
 
 import sys
 
-from fuzz import frames, session, transcripts
 from fuzz.campaign import main
-
-TARGETS = (frames.TARGET, session.TARGET, transcripts.TARGET)
+from fuzz.targets import all_targets
 
 if __name__ == "__main__":
-    sys.exit(main(TARGETS))
+    sys.exit(main(all_targets()))

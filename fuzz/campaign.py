@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import itertools
 import random
+import re
 import sys
 import time
 import traceback
@@ -20,6 +21,7 @@ DEFAULT_SECONDS: Final = 30.0
 MAX_KEPT_INPUTS: Final = 4096
 """New outcomes stop being news at some point; this bounds the memory of a campaign of days."""
 MAX_SHRINKING_INPUTS: Final = 10_000
+MAX_SHAPE_CHARACTERS: Final = 160
 _INPUTS_PER_LOOK_AT_THE_CLOCK: Final = 64
 
 
@@ -51,6 +53,11 @@ class Outcome:
     inputs: int
     kinds: int
     failure: Failure | None
+
+
+def shape(text: str) -> str:
+    """A message without what the input gave to it, so that equal reasons count as one kind."""
+    return re.sub(r'[0-9]+|"[^"]*"', "#", text)[:MAX_SHAPE_CHARACTERS]
 
 
 def seeds(target: Target, corpus: Path = CORPUS) -> tuple[bytes, ...]:

@@ -4,14 +4,13 @@ And what follows from a frame: written and read again it is the same frame, and 
 either takes the text or refuses it for good.
 """
 
-import re
 import sys
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 import attrs
 
-from fuzz.campaign import Target, main
+from fuzz.campaign import Target, main, shape
 from moltnet.protocol.attachment import ClientSession, ServerSession, State
 from moltnet.protocol.errors import ProtocolViolation
 from moltnet.protocol.frames import (
@@ -31,7 +30,6 @@ AGENT_ID: Final = "alpha"
 CURSOR: Final = "evt_1"
 EVENT: Final = b'{"id":"evt_1","type":"agent.connected","network_id":"net_a","created_at":"2026-01-01T00:00:00Z"}'
 NOW: Final = 1000.0
-MAX_SHAPE_CHARACTERS: Final = 160
 
 TOKENS: Final = tuple(
     token.encode()
@@ -57,7 +55,7 @@ def _kind_of_parsing(text: str) -> str:
         frame = parse_frame(text)
     except ProtocolViolation as violation:
         _check_answer(violation.answer)
-        return _shape(violation.answer)
+        return shape(violation.answer)
     if not isinstance(frame, UnknownFrame):
         again = parse_frame(encode_frame(frame))
         if again != attrs.evolve(frame, version=ATTACH_PROTOCOL):
@@ -76,14 +74,9 @@ def _kind_of_receiving(session: ServerSession | ClientSession, text: str) -> str
         session.error(violation.answer)
         if session.receive_text(text, NOW) != ():
             raise AssertionError("took a frame after the end") from violation
-        return f"{before.value}: {_shape(violation.answer)}"
+        return f"{before.value}: {shape(violation.answer)}"
     taken = ",".join(type(each).__name__ for each in inputs)
     return f"{before.value}: {taken or 'nothing'} → {session.state.value}"
-
-
-def _shape(answer: str) -> str:
-    """The answer without what the input gave to it, so that equal reasons count as one kind."""
-    return re.sub(r'[0-9]+|"[^"]*"', "#", answer)[:MAX_SHAPE_CHARACTERS]
 
 
 def _check_answer(answer: str) -> None:

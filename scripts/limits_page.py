@@ -1,7 +1,8 @@
 """Writes ``docs/limits.md`` from the limits in the code: ``python -m scripts.limits_page``.
 
 A test compares the page with the code, so run this after a change of a module in ``SECTIONS``. The value of a limit is
-the module's own; its reason is the comment above it.
+the module's own, its reason is the comment above it; what happens at it, and the test that proves that, stand in
+``limit_proofs.txt``.
 """
 
 import importlib
@@ -15,6 +16,7 @@ import attrs
 from moltnet.protocol.limits import KIB, MIB
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "limits.md"
+PROOFS: Final = Path(__file__).with_name("limit_proofs.txt")
 
 SECTIONS: Final = (
     ("The wire, the server's journal and its readers", "moltnet.protocol.limits"),
@@ -33,8 +35,10 @@ _INTRODUCTION: Final = """\
 
 Whatever can grow in Moltnet (queues, requests, frames, answers, the output of programs, files, tries) has a bound.
 Nearly all bounds stand in the files below, each with its reason; those of listening sockets and of log lines are in
-`moltnet/serving.py` and `moltnet/log.py`. A limit without a reason stands below the one that it belongs to. "The
-reference" is the Go implementation of the same protocols, whose programs must be able to take part.
+`moltnet/serving.py` and `moltnet/log.py`. A limit without a reason stands below the one that it belongs to. What
+happens at a limit is proven by the test that is named beside it; what nothing can run into (a rhythm, a size of pieces)
+says what it steers, and names the test that depends on it.
+"The reference" is the Go implementation of the same protocols, whose programs must be able to take part.
 
 What of this can be configured is in [configuration.md](configuration.md) (`storage.event_retention`, and in
 `server.limits` how often somebody may ask and how much may be open at once) and in [runtimes.md](runtimes.md)
@@ -63,15 +67,44 @@ class Limit:
     heading: str = ""
 
 
+@attrs.frozen
+class Proof:
+    """What happens at a limit, and the test that shows it: its file, below the root, and its name."""
+
+    happens: str
+    file: str
+    test: str
+
+
+def proofs() -> Mapping[tuple[str, str], Proof]:
+    """By module and name of the limit. Raises ``ValueError`` for a line that says nothing."""
+    found: dict[tuple[str, str], Proof] = {}
+    module = ""
+    for line in PROOFS.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            module = line.strip("[]")
+        elif line and not line.startswith("#"):
+            names, happens, test = (part.strip() for part in line.split("|"))
+            file, _, name = test.partition(" :: ")
+            for limit in names.split(","):
+                key = (module, limit.strip())
+                if key in found:
+                    raise ValueError(f"{key} stands there twice")
+                found[key] = Proof(happens, f"tests/{file}", f"test_{name}")
+    return found
+
+
 def page() -> str:
     """The whole page."""
     lines = [_INTRODUCTION]
+    known = proofs()
     for title, name in SECTIONS:
         module = importlib.import_module(name)
         assert module.__file__ is not None
         source = Path(module.__file__).read_text(encoding="utf-8")
         lines += [f"## {title}", "", f"`{name.replace('.', '/')}.py`", ""]
-        lines += [*_tables(limits_of(source, vars(module))), ""]
+        shown_at = {limit: proof for (where, limit), proof in known.items() if where == name}
+        lines += [*_tables(limits_of(source, vars(module)), shown_at), ""]
     return "\n".join(lines)
 
 
@@ -109,7 +142,7 @@ def shown(name: str, value: object) -> str:
             return f"{value}"
 
 
-def _tables(limits: Iterator[Limit]) -> Iterator[str]:
+def _tables(limits: Iterator[Limit], proven: Mapping[str, Proof]) -> Iterator[str]:
     """The lines of a table for each part of a module."""
     heading = None
     for limit in limits:
@@ -119,8 +152,11 @@ def _tables(limits: Iterator[Limit]) -> Iterator[str]:
             heading = limit.heading
             if heading:
                 yield from (f"### {heading}", "")
-            yield from ("| Limit | Value | Reason |", "|---|---|---|")
-        yield f"| `{limit.name}` | {limit.value} | {limit.reason} |".replace("|  |", "| |")
+            yield from ("| Limit | Value | At it | Proven by | Reason |", "|---|---|---|---|---|")
+        proof = proven.get(limit.name)
+        shows = "" if proof is None else f"[`{proof.file}::{proof.test}`](../{proof.file})"
+        cells = (f"`{limit.name}`", limit.value, "" if proof is None else proof.happens, shows, limit.reason)
+        yield f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
 
 
 if __name__ == "__main__":

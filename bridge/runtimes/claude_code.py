@@ -38,7 +38,7 @@ _SETTINGS_STATUSES: Final = frozenset({401, 403, 404})
 _NOT_LOGGED_IN: Final = "not logged in"
 _BAD_SETTINGS: Final = ("error: ", "settings file not found", "root/sudo privileges")
 # Told to stop at so many steps or dollars, it would stop there again.
-_BUDGET_SPENT: Final = frozenset({"error_max_turns", "error_max_budget_usd"})
+_BUDGET_SPENT: Final = ("error_max_turns", "error_max_budget_usd")  # what came may be anything, also what has no hash
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final
 
-_FAILED_STOPS: Final = frozenset({"error", "aborted"})
+_FAILED_STOPS: Final = ("error", "aborted")  # a stop may be anything, also what has no hash
 _UNFINISHED_STOP: Final = "toolUse"
 
 
