@@ -1,11 +1,12 @@
-"""Run the benchmarks of this directory: ``python -m tests.bench [NAME …]``. A table for people, then one line of JSON.
+"""Measure servers: ``python -m tests.bench [NAME …]``. A table for people, then one line of JSON with the same figures.
 
-Nothing here fails for being slow; ratios within one run are what to look at. With ``--url`` the load goes to a server
-that is running already, whichever Moltnet that is.
+Without more it measures this checkout beside the ceilings of its stack. ``--compare A B`` lets two servers take turns,
+each of them ``self``, ``self:NAME=VALUE``, another checkout, a command, or the URL of one that runs already (see
+``tests.bench.contestants``). Nothing fails for being slow. ``python -m tests.bench growth`` draws how costs grow, and
+``python -m tests.bench profile`` where the time goes.
 """
 
 import argparse
-import importlib
 import json
 import math
 import os
@@ -13,65 +14,24 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
 from rich.console import Console
-from rich.table import Table
 
-from tests.bench.measurement import Measurement
-from tests.bench.settings import Settings
+from tests.bench import document, report
+from tests.bench.benchmark import run_benchmark
+from tests.bench.contestants import Contestant, contestant
+from tests.bench.measurement import Figure
+from tests.bench.settings import POSTGRES, QUICK, SQLITE, Settings
+from tests.bench.table import BENCHMARKS
+from tests.fakes.postgres import running_postgres
 
-# Cells of the table, by heading. A column that is empty in all rows is left out.
-COLUMNS: Final[Mapping[str, Callable[[Measurement], str]]] = {
-    "per second": lambda each: f"{each.per_second:,.0f}",
-    "unit": lambda each: each.unit,
-    "p50 ms": lambda each: decimals(each.p50_ms, 2),
-    "p99 ms": lambda each: decimals(each.p99_ms, 2),
-    "server µs": lambda each: decimals(each.server_us, 1),
-    "load": lambda each: "" if each.load_share is None else f"{each.load_share:.0%}",
-    "KiB each": lambda each: decimals(each.kib_each, 1),
-    "ratio": lambda each: decimals(each.ratio, 2),
-    "to": lambda each: each.compared_with,
-}
-PLAIN_WIDTH: Final = 132
-LEGEND: Final = (
-    "server µs: CPU time of the server for one thing. load: share of one core that the load generators used; near "
-    "100% they were the limit. ratio: this rate by that of the row named beside it. A machine that others keep busy "
-    "shows lower rates than it could."
-)
-
-
-def benchmark_names() -> list[str]:
-    """The modules here that have a ``run``."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return [file.stem for file in files if "\nasync def run(" in file.read_text(encoding="utf-8")]
-
-
-def benchmark(name: str) -> ModuleType:
-    """A module with ``run(settings)`` and ``ANY_SERVER``: whether it can measure one that it did not start."""
-    return importlib.import_module(f"tests.bench.{name}")
-
-
-def run_benchmark(name: str, settings: Settings) -> Sequence[Measurement]:
-    found: Sequence[Measurement] = trio.run(benchmark(name).run, settings)
-    return found
-
-
-def table(name: str, measurements: Sequence[Measurement]) -> Table:
-    shown = Table(title=name, title_justify="left")
-    shown.add_column("what")
-    cells = {heading: [cell(each) for each in measurements] for heading, cell in COLUMNS.items()}
-    columns = {heading: texts for heading, texts in cells.items() if any(texts)}
-    for heading in columns:
-        shown.add_column(heading, justify="left" if heading == "to" else "right")
-    for each, *row in zip(measurements, *columns.values(), strict=True):
-        shown.add_row(each.name, *row)
-    return shown
+PLAIN_WIDTH: Final = 200
 
 
 def foreign_cpu_seconds() -> float:
@@ -86,67 +46,117 @@ def foreign_cpu_seconds() -> float:
     return everything - (ours.user + ours.system + ours.children_user + ours.children_system)
 
 
-def decimals(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:,.{digits}f}"
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = ", ".join(BENCHMARKS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to run: {known}; all if none is named")
+    parser.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two servers that take turns")
+    parser.add_argument("--url", default="", help="measure this server instead of starting one")
+    parser.add_argument("--token", default="", help="may write, read and attach at a server that runs already")
+    parser.add_argument("--room", default="general", help="a room there in which nobody else writes")
+    parser.add_argument("--server-pid", type=int, help="its process, to read CPU time and memory")
+    parser.add_argument("--storage", choices=(SQLITE, POSTGRES), default=SQLITE, help="of the servers that are started")
+    parser.add_argument("--quick", action="store_true", help="less of everything: all of it in some ten minutes")
+    parser.add_argument("--turns", type=int, help="how often each figure is measured")
+    parser.add_argument("--seconds", type=float, help="of load for each turn of each figure")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON there too")
+    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/performance.md")
+    given = parser.parse_args(arguments)
+    if unknown := sorted(set(given.names) - set(BENCHMARKS)):
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {known}")
+    if given.url and given.compare:
+        parser.error("--url names one server, --compare two: leave out --url")
+    try:
+        given.contestants = _contestants(given)
+    except ValueError as problem:
+        parser.error(str(problem))
+    if given.names and (own := [name for name in given.names if not _takes(name, given.contestants)]):
+        parser.error(f"{', '.join(own)} can measure only a server that it starts: leave out --url")
+    given.names = [name for name in given.names or BENCHMARKS if _takes(name, given.contestants)]
+    return given
 
 
-def as_json(measurements: Sequence[Measurement]) -> list[dict[str, object]]:
-    return [
-        {
-            "name": each.name,
-            "unit": each.unit,
-            "per_second": round(each.per_second, 1),
-            "p50_ms": each.p50_ms and round(each.p50_ms, 4),
-            "p99_ms": each.p99_ms and round(each.p99_ms, 4),
-            "server_us": each.server_us and round(each.server_us, 2),
-            "load_share": each.load_share and round(each.load_share, 3),
-            "kib_each": each.kib_each and round(each.kib_each, 2),
-            "ratio": each.ratio and round(each.ratio, 3),
-            "compared_with": each.compared_with,
-        }
-        for each in measurements
-    ]
+def _contestants(given: argparse.Namespace) -> Sequence[Contestant]:
+    texts = given.compare or [given.url or "self"]
+    found = [contestant(text, token=given.token, room_id=given.room, pid=given.server_pid) for text in texts]
+    if len({each.name for each in found}) < len(found):
+        found = [each.named(f"{letter}: {each.name}") for letter, each in zip("AB", found, strict=True)]
+    return found
+
+
+def _takes(name: str, contestants: Sequence[Contestant]) -> bool:
+    benchmark = BENCHMARKS[name]
+    return benchmark.alone or any(map(benchmark.takes, contestants))
+
+
+def settings_of(given: argparse.Namespace) -> Settings:
+    settings = QUICK if given.quick else Settings()
+    changes: dict[str, Any] = {"storage": given.storage}
+    if given.turns is not None:
+        changes["turns"] = given.turns
+    if given.seconds is not None:
+        changes["load_seconds"] = given.seconds
+    return attrs.evolve(settings, **changes)
 
 
 def main(arguments: Sequence[str]) -> int:
-    known = benchmark_names()
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"what to run: {', '.join(known)}; all if none is named"
-    )
-    parser.add_argument("--url", default="", help="measure this server instead of starting one")
-    parser.add_argument("--token", default="", help="may write, read and attach there")
-    parser.add_argument("--room", default="general", help="a room there in which nobody else writes")
-    parser.add_argument("--server-pid", type=int, help="its process, to read CPU time and memory")
-    parser.add_argument("--seconds", type=float, default=Settings().load_seconds, help="of load for each figure")
-    given = parser.parse_args(arguments)
-    settings = Settings(given.url, given.token, given.room, given.server_pid, load_seconds=given.seconds)
-    if unknown := sorted(set(given.names) - set(known)):
-        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}")
-    names = given.names or known
-    if given.url:
-        own = [name for name in names if not benchmark(name).ANY_SERVER]
-        if given.names and own:
-            parser.error(f"{', '.join(own)} can measure only a server of its own: leave out --url")
-        names = [name for name in names if name not in own]
+    if arguments[:1] == ["growth"]:
+        from tests.bench.growth import program
+
+        return program.main(arguments[1:])
+    if arguments[:1] == ["profile"]:
+        from tests.bench.profile import program as profiler
+
+        return profiler.main(arguments[1:])
+    given = parsed(arguments)
+    settings = settings_of(given)
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    results, others = {}, {}
-    for name in names:
-        before, started = foreign_cpu_seconds(), time.monotonic()
-        measurements = run_benchmark(name, settings)
-        others[name] = (foreign_cpu_seconds() - before) / (time.monotonic() - started)
-        title = name if math.isnan(others[name]) else f"{name} (others kept {others[name]:.0%} of a core busy)"
-        console.print(table(title, measurements))
-        results[name] = as_json(measurements)
-    console.print(LEGEND)
-    machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
-    asked = attrs.asdict(settings, filter=attrs.filters.exclude("token"))
-    others = {name: round(share, 2) for name, share in others.items() if not math.isnan(share)}
-    print(json.dumps({**machine, "settings": asked, "others_share": others, "results": results}))
+    found: dict[str, Sequence[Figure]] = {}
+    others: dict[str, float] = {}
+    text = ""
+    with ExitStack() as stack:
+        if settings.storage == POSTGRES:
+            # Settings of its own, for without any it takes no care of the disk.
+            settings = attrs.evolve(settings, postgres=stack.enter_context(running_postgres("synchronous_commit=on")))
+        for name in given.names:
+            before, started = foreign_cpu_seconds(), time.monotonic()
+            found[name] = trio.run(run_benchmark, BENCHMARKS[name], given.contestants, settings)
+            others[name] = (foreign_cpu_seconds() - before) / (time.monotonic() - started)
+            title = name if math.isnan(others[name]) else f"{name} (others kept {others[name]:.0%} of a core busy)"
+            console.print(report.table(title, found[name]))
+            # As far as it has come: who ends a long run early keeps what it found.
+            text = json.dumps(_summary(given, settings, found, others))
+            if given.json is not None:
+                given.json.write_text(text + "\n")
+            if given.write_docs:
+                document.write_table(report.markdown(found), given.contestants, settings, others)
+    console.print(report.LEGEND)
+    for line in report.failures(found):
+        console.print(f"failed: {line}", markup=False)
+    print(text)
     return 0
+
+
+def _summary(
+    given: argparse.Namespace, settings: Settings, found: report.Found, others: Mapping[str, float]
+) -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "servers": [each.name for each in given.contestants],
+        "settings": attrs.asdict(settings, filter=attrs.filters.exclude("postgres")),
+        "others_share": {name: round(share, 2) for name, share in others.items() if not math.isnan(share)},
+        "results": {name: report.as_json(figures) for name, figures in found.items()},
+    }
 
 
 if __name__ == "__main__":
     # So that an end from outside leaves no server and no files behind either.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except* KeyboardInterrupt:
+        sys.exit("interrupted")

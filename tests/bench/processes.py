@@ -14,14 +14,24 @@ import trio
 
 
 class LoadFailed(Exception):
-    """A load generator ended early; what it had to say stands on stderr."""
+    """A load generator could not go on: because of what the server did, as a rule."""
 
 
 @asynccontextmanager
-async def running(command: Sequence[str], **options: Any) -> AsyncIterator[trio.Process]:
-    """Run a command until the block is left; then it is terminated, and killed if that does not help."""
+async def running(
+    command: Sequence[str], *, patience_seconds: float = 5.0, **options: Any
+) -> AsyncIterator[trio.Process]:
+    """Run a command until the block is left; then it is terminated, and killed if that does not help in time."""
+
+    async def end(process: trio.Process) -> None:
+        process.terminate()
+        await trio.sleep(patience_seconds)
+        process.kill()
+
     async with trio.open_nursery() as nursery:
-        process: trio.Process = await nursery.start(partial(trio.run_process, command, check=False, **options))
+        process: trio.Process = await nursery.start(
+            partial(trio.run_process, command, check=False, deliver_cancel=end, **options)
+        )
         yield process
         nursery.cancel_scope.cancel(reason="the block is done")
 
@@ -52,6 +62,8 @@ class Generator:
             self._received += data
         line, _, self._received = self._received.partition(b"\n")
         reply: dict[str, Any] = orjson.loads(line)
+        if "failure" in reply:
+            raise LoadFailed(f"{command}: {reply['failure']}")
         return reply
 
 

@@ -1,12 +1,12 @@
-"""Servers under load: our own as a user starts it, the bare ceiling, or any that is already running."""
+"""Servers under load: started on a new directory, or running already; and how they are asked for things."""
 
 import math
 import os
-import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,19 +19,17 @@ import trio
 from moltnet.client.api import open_client
 from tests.bench.load.wire import STAMP
 from tests.bench.processes import running
-from tests.bench.settings import Settings
+from tests.bench.settings import SQLITE, Settings
+from tests.fakes.ports import free_port
 
 DISK: Final = Path(".cache")  # /tmp is in memory on many machines, and a sync there costs nothing
 START_SECONDS: Final = 30.0
-_POLL_SECONDS: Final = 0.02
-# What it prints when it is ready; the kernel has chosen the port.
-_WELCOME: Final = re.compile(r"^ *API +(http://\S+)/v1/network$", re.MULTILINE)
+STOP_SECONDS: Final = 15.0
+_POLL_SECONDS: Final = 0.005
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_WRITE, _READ, _ATTACH = (
-    "bench-write-0123456789abcdef",
-    "bench-read-0123456789abcdef",
-    "bench-attach-0123456789abcdef",
-)
+_WRITE, _ATTACH = "bench-write-0123456789abcdef", "bench-attach-0123456789abcdef"
+# The Go implementation lets one token have 16 streams.
+_READ: Final = tuple(f"bench-read-{number:02}-0123456789abcdef" for number in range(8))
 # One token asks for what thousands would. Counted it is, so that what counting costs is measured too.
 _LIMITS: Final = {
     **dict.fromkeys(("requests_per_credential", "messages_per_credential"), "1000000/s"),
@@ -45,7 +43,10 @@ _TEXT: Final = STAMP.decode() + "x" * (600 - len(STAMP))
 
 @attrs.frozen
 class Target:
-    """A running server, and how to ask it for things. Tokens are empty in mode ``none``."""
+    """A running server, and how to ask it for things. Tokens are empty in mode ``none``.
+
+    ``start_seconds`` passed from its start as a process until it answered for the first time.
+    """
 
     url: str
     network_id: str = "bare"
@@ -54,6 +55,9 @@ class Target:
     read_token: str = ""
     attach_token: str = ""
     pid: int | None = None
+    start_seconds: float = math.nan
+    stream_tokens: Sequence[str] = ()
+    sender: str = "poster"
 
     @property
     def address(self) -> Mapping[str, str | int]:
@@ -66,26 +70,36 @@ class Target:
     @property
     def post(self) -> str:
         """A request that sends a message of about 900 bytes to the room, with a place for a stamp."""
+        return self.posting(_TEXT)
+
+    def posting(self, text: str) -> str:
+        """A request that sends this text to the room."""
         body = orjson.dumps(
             {
                 "target": {"kind": "room", "room_id": self.room_id},
-                "from": {"type": "agent", "id": "poster"},
-                "parts": [{"kind": "text", "text": _TEXT}],
+                "from": {"type": "agent", "id": self.sender},
+                "parts": [{"kind": "text", "text": text}],
             }
         ).decode()
-        headers = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        return f"POST /v1/messages HTTP/1.1\r\n{self._headers(self.write_token)}{headers}\r\n{body}"
+        return f"POST /v1/messages HTTP/1.1\r\n{self._headers(self.write_token)}{_body(body)}"
+
+    def patch(self, path: str, body: str) -> str:
+        """A request of an administrator."""
+        return f"PATCH {path} HTTP/1.1\r\n{self._headers(self.read_token)}{_body(body)}"
 
     @property
     def page(self) -> str:
         """A request for the newest 100 messages of the room."""
-        path = f"/v1/rooms/{self.room_id}/messages?limit=100"
-        return f"GET {path} HTTP/1.1\r\n{self._headers(self.read_token)}\r\n"
+        return self.get(f"/v1/rooms/{self.room_id}/messages?limit=100")
 
-    @property
-    def stream(self) -> str:
-        """A request for the event stream."""
-        return f"GET /v1/events/stream HTTP/1.1\r\n{self._headers(self.read_token)}\r\n"
+    def streams(self, count: int) -> Sequence[str]:
+        """Requests for event streams. Servers limit how many one token may have."""
+        tokens = self.stream_tokens or (self.read_token,)
+        return [self._get("/v1/events/stream", tokens[number % len(tokens)]) for number in range(count)]
+
+    def get(self, path: str) -> str:
+        """A request of an observer."""
+        return self._get(path, self.read_token)
 
     @property
     def attach_headers(self) -> str:
@@ -103,8 +117,15 @@ class Target:
             return math.nan
         return sum(_pss_kib(pid) for pid in _tree(self.pid))
 
+    def _get(self, path: str, token: str) -> str:
+        return f"GET {path} HTTP/1.1\r\n{self._headers(token)}\r\n"
+
     def _headers(self, token: str) -> str:
         return f"Host: {urlsplit(self.url).netloc}\r\n{_authorization(token)}"
+
+
+def _body(body: str) -> str:
+    return f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
 
 
 def _authorization(token: str) -> str:
@@ -129,18 +150,63 @@ def _pss_kib(pid: int) -> int:
     return int(rollup.partition("\nPss:")[2].split()[0])
 
 
-@asynccontextmanager
-async def open_target(settings: Settings) -> AsyncIterator[Target]:
-    """The server that the settings name, or a new one of ours."""
-    if settings.url:
-        token = settings.token
-        async with open_client(settings.url, token or None) as client:
-            network = await client.network()
-        yield Target(settings.url, network.id, settings.room_id, token, token, token, settings.server_pid)
-    else:
-        with new_directory() as directory:
-            async with open_server(directory, settings.readers) as target:
-                yield target
+class ServerEnded(Exception):
+    """A server ended, or was never there. What it had to say follows."""
+
+
+@attrs.frozen
+class Setup:
+    """A network that is to be measured. ``agent-0`` and so on are members of its room ``general``, or all read it.
+
+    ``dsn`` of an empty database, else it is on SQLite. ``more`` replaces keys of the configuration.
+    """
+
+    members: int = 0
+    public: bool = False
+    dsn: str = ""
+    more: Mapping[str, Any] = {}
+
+    def config(self) -> dict[str, Any]:
+        """In the format that all implementations read: no key that only some know."""
+        agents = [f"agent-{number}" for number in range(self.members)]
+        sqlite = {"kind": "sqlite", "sqlite": {"path": "data/moltnet.db"}}
+        return {
+            "version": "moltnet.v1",
+            "network": {"id": "bench", "name": "Bench"},
+            "server": {"listen_addr": f"127.0.0.1:{free_port()}"},
+            "auth": {
+                "mode": "bearer",
+                "public_read": self.public,
+                "tokens": [
+                    {"id": "poster", "value": _WRITE, "scopes": ["write"], "agents": ["poster"]},
+                    {"id": "agents", "value": _ATTACH, "scopes": ["attach"]},
+                    *({"id": value[:13], "value": value, "scopes": ["observe"]} for value in _READ),
+                ],
+            },
+            "storage": {"kind": "postgres", "postgres": {"dsn": self.dsn}} if self.dsn else sqlite,
+            "rooms": [
+                {
+                    "id": "general",
+                    "name": "General",
+                    "members": ["poster", *agents],
+                    "visibility": "public" if self.public else "private",
+                }
+            ],
+            **self.more,
+        }
+
+
+def setup_for(settings: Settings, *, members: int = 0, public: bool = False) -> Setup:
+    """On the storage that the settings name; on PostgreSQL in a new database."""
+    if settings.storage == SQLITE:
+        return Setup(members, public)
+    assert settings.postgres is not None
+    return Setup(members, public, settings.postgres.tcp_dsn(settings.postgres.new_database()))
+
+
+def own_limits(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same with limits that a single token does not reach. They are counted all the same."""
+    return {**config, "server": {**config["server"], "limits": _LIMITS}}
 
 
 def new_directory() -> tempfile.TemporaryDirectory[str]:
@@ -150,71 +216,75 @@ def new_directory() -> tempfile.TemporaryDirectory[str]:
 
 
 @asynccontextmanager
-async def open_server(directory: str, members: int, *, public: bool = False) -> AsyncIterator[Target]:
-    """``moltnet start`` on the database in ``directory``, mode bearer; ``agent-0`` and so on are members of the room.
-
-    Everybody reads it if it is public: a file can't name more than 256 members.
-    """
-    async with open_configured(directory, server_config(members, public=public)) as target:
-        yield target
-
-
-@asynccontextmanager
-async def open_configured(directory: str, config: Mapping[str, object]) -> AsyncIterator[Target]:
-    """``moltnet start`` in ``directory`` on a config like that of ``server_config``.
+async def open_command(
+    command: Sequence[str], directory: str, config: Mapping[str, Any], environment: Mapping[str, str] = {}
+) -> AsyncIterator[Target]:
+    """Run a server in ``directory`` on this config until the block is left.
 
     It logs as it would for a user, into ``server.log``. Started again on the same directory, it goes on where it was.
+    Raises `ServerEnded`.
     """
-    _write_config(Path(directory, "Moltnet"), config)
-    moltnet, log_path = Path(sys.executable).parent / "moltnet", Path(directory, "server.log")
+    path, log_path = Path(directory, "Moltnet"), Path(directory, "server.log")
+    write_private(path, config)
+    url = f"http://{config['server']['listen_addr']}"
     # Nothing else waits for this disk.
     with log_path.open("wb") as log:  # noqa: ASYNC230
-        async with running([str(moltnet), "start"], cwd=directory, stdout=log, stderr=log) as process:
-            with trio.fail_after(START_SECONDS):
-                while (welcome := _WELCOME.search(log_path.read_text())) is None:  # noqa: ASYNC240
+        started = time.monotonic()
+        async with running(
+            command,
+            patience_seconds=STOP_SECONDS,
+            cwd=directory,
+            stdout=log,
+            stderr=log,
+            env={**inherited(), **environment},
+        ) as process:
+            with trio.move_on_after(START_SECONDS) as waiting:
+                while not await is_healthy(url):
                     if process.returncode is not None:
-                        raise RuntimeError(f"the server ended: {log_path.read_text()}")  # noqa: ASYNC240
+                        raise ServerEnded(log_path.read_text())  # noqa: ASYNC240
                     await trio.sleep(_POLL_SECONDS)
-            yield Target(welcome[1], "bench", "general", _WRITE, _READ, _ATTACH, process.pid)
+            if waiting.cancelled_caught:
+                raise ServerEnded(f"no answer from it: {log_path.read_text()}")  # noqa: ASYNC240
+            took = time.monotonic() - started
+            yield Target(url, config["network"]["id"], "general", _WRITE, _READ[0], _ATTACH, process.pid, took, _READ)
 
 
-def _write_config(path: Path, config: Mapping[str, object]) -> None:
+def write_private(path: Path, document: Mapping[str, Any]) -> None:
+    """With tokens in it, it is read only if nobody else could."""
     path.touch(mode=0o600)
-    path.write_bytes(orjson.dumps(config))
+    path.write_bytes(orjson.dumps(document))
 
 
-def server_config(members: int, *, public: bool = False) -> dict[str, Any]:
-    agents = [f"agent-{number}" for number in range(members)]
-    return {
-        "version": "moltnet.v1",
-        "network": {"id": "bench", "name": "Bench"},
-        "server": {"listen_addr": "127.0.0.1:0", "limits": _LIMITS},
-        "auth": {
-            "mode": "bearer",
-            "public_read": public,
-            "tokens": [
-                {"id": "poster", "value": _WRITE, "scopes": ["write"], "agents": ["poster"]},
-                {"id": "reader", "value": _READ, "scopes": ["observe"]},
-                {"id": "agents", "value": _ATTACH, "scopes": ["attach"]},
-            ],
-        },
-        "storage": {"kind": "sqlite", "sqlite": {"path": "data/moltnet.db"}},
-        "rooms": [
-            {
-                "id": "general",
-                "name": "General",
-                "members": ["poster", *agents],
-                "visibility": "public" if public else "private",
-            }
-        ],
-    }
+def inherited() -> Mapping[str, str]:
+    """The environment without what somebody set for another Moltnet."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MOLTNET_")}
+
+
+async def is_healthy(url: str) -> bool:
+    """Whether a server answers ``GET /healthz`` with 200."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    try:
+        stream = await trio.open_tcp_stream(parts.hostname, parts.port or 80)
+        async with stream:
+            await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            return (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+    except (OSError, trio.BrokenResourceError):
+        return False
 
 
 @asynccontextmanager
-async def open_bare() -> AsyncIterator[Target]:
-    """The ceiling on this machine (``tests.bench.bare``)."""
-    command = [sys.executable, "-m", "tests.bench.bare"]
-    async with running(command, stdout=subprocess.PIPE) as process:
+async def open_running(url: str, token: str, room_id: str, pid: int | None) -> AsyncIterator[Target]:
+    """A server that somebody else started: who it is, it says itself."""
+    async with open_client(url, token or None) as client:
+        network = await client.network()
+    yield Target(url, network.id, room_id, token, token, token, pid)
+
+
+@asynccontextmanager
+async def open_program(module: str) -> AsyncIterator[Target]:
+    """A module of ours that serves, and prints its URL when it does: a ceiling."""
+    async with running([sys.executable, "-m", module], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         with trio.fail_after(START_SECONDS):
             url = (await process.stdout.receive_some()).decode().strip()

@@ -14,7 +14,7 @@ class Callers:
     """``call``: as many clients as wanted make ``amount`` calls together, or as many as they can in ``seconds``."""
 
     def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+        self.loop = loop
         self.request = b""
         self.left = 0
         self.ends_ns = 0
@@ -29,16 +29,16 @@ class Callers:
         self.left = amount
         callers = [_Caller(self, connect(host, port)) for _ in range(clients)]
         for caller in callers:
-            self._loop.watch(caller.sock, caller.ready)
+            self.loop.watch(caller.sock, caller.ready)
         started_ns = time.monotonic_ns()
         self.ends_ns = started_ns + int((seconds or PATIENCE_SECONDS) * 1e9)
         self.busy = len(callers)
         for caller in callers:
             caller.next()
-        self._loop.run_until(lambda: not self.busy, seconds + PATIENCE_SECONDS)
+        self.loop.run_until(lambda: not self.busy, seconds + PATIENCE_SECONDS)
         ended_ns = time.monotonic_ns()
         for caller in callers:
-            self._loop.forget(caller.sock)
+            self.loop.forget(caller.sock)
         return {
             "amount": len(self.latencies_ns),
             "seconds": seconds_between(started_ns, ended_ns),
@@ -65,7 +65,7 @@ class _Caller:
         self.sock.sendall(stamped(owner.request, self._sent_ns))
 
     def ready(self) -> None:
-        data = self.sock.recv(1 << 18)
+        data = self._owner.loop.read(self.sock)
         if not data:
             raise WrongAnswer("the server closed a keep-alive connection")
         if self._answer.feed(data):

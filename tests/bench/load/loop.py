@@ -6,6 +6,7 @@ what arrives early is not missed.
 
 import json
 import os
+import resource
 import selectors
 import socket
 import sys
@@ -14,8 +15,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-PATIENCE_SECONDS: Final = 60.0
+from tests.bench.load.wire import WrongAnswer
+
+PATIENCE_SECONDS: Final = 120.0
 SHOWN_LATENCIES: Final = 1000
+READ_BYTES: Final = 1 << 18
 _NS: Final = 1_000_000_000
 
 
@@ -31,15 +35,29 @@ class Loop:
         self._typed = b""
         self._lines: deque[bytes] = deque()
         self._ended = False
+        # One for all sockets: a new one for each read would be mapped and unmapped by the kernel each time.
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        _allow_many_sockets()
         os.set_blocking(sys.stdin.fileno(), False)
         self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._read_commands)
 
     def watch(self, sock: socket.socket, ready: Callable[[], None]) -> None:
         self._selector.register(sock, selectors.EVENT_READ, ready)
 
+    def read(self, sock: socket.socket) -> bytes:
+        """What has arrived at a socket that is readable; nothing at its end."""
+        return bytes(self._buffer[: sock.recv_into(self._buffer)])
+
     def forget(self, sock: socket.socket) -> None:
         self._selector.unregister(sock)
         sock.close()
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
+        self._selector.close()
 
     def run_until(self, done: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         """Raises ``TookTooLong``."""
@@ -47,6 +65,12 @@ class Loop:
         while not done():
             if time.monotonic() > deadline:
                 raise TookTooLong(f"not done after {seconds:g} seconds")
+            self._turn()
+
+    def run_while(self, condition: Callable[[], bool], seconds: float) -> None:
+        """At most so long."""
+        deadline = time.monotonic() + seconds
+        while condition() and time.monotonic() < deadline:
             self._turn()
 
     def run_for(self, seconds: float) -> None:
@@ -72,13 +96,29 @@ class Loop:
 
 
 def serve(loop: Loop, commands: Mapping[str, Callable[..., Mapping[str, Any]]]) -> None:
-    """Obey until stdin ends. To each reply is added the CPU time since the one before: ``cpu_seconds``."""
+    """Obey until stdin ends, or something fails, which is said in place of a reply (``failure``).
+
+    To each reply is added the CPU time since the one before: ``cpu_seconds``.
+    """
     used = time.process_time()
-    while (line := loop.next_line()) is not None:
-        arguments = json.loads(line)
-        reply = commands[arguments.pop("command")](**arguments)
+    while True:
+        # Sockets are served meanwhile, and may have something to say that is not to be borne.
+        try:
+            line = loop.next_line()
+            if line is None:
+                break
+            arguments = json.loads(line)
+            reply = commands[arguments.pop("command")](**arguments)
+        except (TookTooLong, WrongAnswer, OSError) as failure:
+            print(json.dumps({"failure": f"{type(failure).__name__}: {failure}"}), flush=True)
+            break
         before, used = used, time.process_time()
         print(json.dumps({**reply, "cpu_seconds": used - before}), flush=True)
+
+
+def _allow_many_sockets() -> None:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def connect(host: str, port: int) -> socket.socket:

@@ -77,6 +77,11 @@ class Chunks:
         self._in_head = True
         self._missing = 0
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the bytes so far end where a chunk ends."""
+        return not (self._in_head or self._buffer or self._missing)
+
     def feed(self, data: bytes) -> bytes:
         """The body's next bytes. Raises ``WrongAnswer`` for any status but 2xx."""
         self._buffer += data
