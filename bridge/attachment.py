@@ -6,6 +6,7 @@ How it works is `moltnet.client.attachment`; what an event means is decided by `
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
 from bridge.config import AttachmentConfig, WakePolicy
 from bridge.credential import keep_token
@@ -13,7 +14,10 @@ from moltnet.client.address import parse_server_address
 from moltnet.client.attachment import Attacher, Attachment
 from moltnet.client.attachment import open_attachment as open_client_attachment
 from moltnet.client.errors import AttachRefused, BadServerAddress
+from moltnet.protocol.agents import About
 from moltnet.protocol.frames import FrameCapabilities
+
+HOST_NAME: Final = "MOLTNET_NODE_HOST"
 
 __all__ = ["Attachment", "open_attachment"]
 
@@ -31,7 +35,13 @@ async def open_attachment(
     except BadServerAddress as error:
         raise AttachRefused(str(error)) from error
     attacher = Attacher(
-        config.server.network_id, config.agent.id, config.agent.name, cursor=cursor, capabilities=_capabilities(config)
+        config.server.network_id,
+        config.agent.id,
+        config.agent.name,
+        cursor=cursor,
+        capabilities=_capabilities(config),
+        # Where this runs is the operator's to tell: the network may be a stranger's.
+        about=About(config.runtime.kind, environ.get(HOST_NAME, "")).trimmed(),
     )
     async with open_client_attachment(
         server, token, attacher, environ, keep_token=partial(keep_token, config)

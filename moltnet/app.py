@@ -4,16 +4,16 @@ Resources nest, so leaving the block is the shutdown: reports are written before
 drains before the store does.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import Protocol
 
 import attrs
 import trio
 
 from moltnet.attach.endpoint import Gateway
-from moltnet.attach.frames import FrameCache
 from moltnet.attach.neighbours import open_neighbours
 from moltnet.attach.registry import REMOVED, Registry, rebound
 from moltnet.attach.reports import Reports, open_reports
@@ -24,12 +24,14 @@ from moltnet.auth.reserved import ReservedNames
 from moltnet.auth.sessions import Session
 from moltnet.auth.tokens import StaticToken, TokenTable, token_digest
 from moltnet.broker import Broker
-from moltnet.config.settings import AuthMode, MoltnetConfig, StorageSettings
+from moltnet.config.settings import AuthMode, MoltnetConfig, PairingSettings, StorageSettings
 from moltnet.core.admission import Admission
 from moltnet.core.declare import declare
 from moltnet.core.network import NetworkContext, Terms
 from moltnet.core.sharing import open_sharing
+from moltnet.core.sightings import Sightings, open_sightings
 from moltnet.directory import Directory
+from moltnet.fanout.hub import Hub, open_hub
 from moltnet.journal import open_journal
 from moltnet.metrics import Metrics, new_metrics
 from moltnet.pairing.links import Links, open_links
@@ -41,16 +43,30 @@ from moltnet.protocol.pairings import Pairing
 from moltnet.protocol.times import WallClock, parse_timestamp, utc_now
 from moltnet.retention import Retention, open_retention
 from moltnet.storage.factory import open_store
+from moltnet.storage.marks import MarkKind
 from moltnet.storage.store import Committed, Store
 
 LoadConfig = Callable[[], MoltnetConfig]
+
+
+class Peers(Protocol):
+    """The other processes of the same server, if it has several (``moltnet.workers``)."""
+
+    def reload(self) -> None:
+        """Have them read the config file again, as we did. Never waits."""
+        ...
+
+    async def metrics(self, own: str) -> str:
+        """What all of them count, as one text; ``own`` is what we count, in the format for text."""
+        ...
 
 
 @attrs.define(eq=False)
 class App:
     """A running network, without any transport.
 
-    ``moltnet.reload`` replaces what came from the config file; ``load`` reads that again, if there is one.
+    ``moltnet.reload`` replaces what came from the config file; ``load`` reads that again, if there is one. ``peers``
+    are the other processes of this server, if there are any.
     """
 
     config: MoltnetConfig
@@ -60,11 +76,13 @@ class App:
     hosts: HostPolicy
     admission: Admission
     broker: Broker
+    hub: Hub
     gateway: Gateway
     leases: Leases
     metrics: Metrics
     links: Links
     load: LoadConfig | None = None
+    peers: Peers | None = None
     reloading: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     def adopt(self, config: MoltnetConfig) -> int:
@@ -73,12 +91,20 @@ class App:
         Never waits: nobody sees a half of it. Says how many attachments and streams it ended.
         """
         self.config = config
-        self.context.terms = _terms(config)
+        self.context.terms = _terms(config, self._pairings())
         self.origins, self.hosts = _origins(config), _hosts(config)
         self.admission.adopt(config.server.limits)
         self.authenticator = _authenticator(config, self.context.directory, self.context.clock)
-        self.links.adopt(config.pairings)
+        self.links.adopt(self._pairings())
         return self.leases.renew(self.authenticator)
+
+    def adopt_switches(self) -> None:
+        """Go on with pairings that somebody has switched on or off, here or at another server. Never waits."""
+        self.context.terms = _terms(self.config, self._pairings())
+        self.links.adopt(self._pairings())
+
+    def _pairings(self) -> tuple[PairingSettings, ...]:
+        return _switched(self.config, self.context.directory)
 
     def drain(self) -> None:
         """Say goodbye to every reader: attachments get close 1012, streams end. Doing it twice changes nothing."""
@@ -95,16 +121,20 @@ async def open_app(
     Raises ``StorageError`` if the store can't be opened. Leaving the block ends everything in order; whoever serves
     the app has ended its connections before.
     """
+    async with configured_store(config) as store, open_app_on(store, config, clock, load=load) as app:
+        yield app
+
+
+def configured_store(config: MoltnetConfig) -> AbstractAsyncContextManager[Store]:
+    """The store that the file names, not yet open; entering it raises ``StorageError``."""
     storage = config.storage
-    opening = open_store(
+    return open_store(
         storage.kind,
         json_path=None if storage.json is None else storage.json.path,
         sqlite_path=None if storage.sqlite is None else storage.sqlite.path,
         postgres_dsn=None if storage.postgres is None else storage.postgres.dsn,
         network_id=config.network.id,
     )
-    async with opening as store, open_app_on(store, config, clock, load=load) as app:
-        yield app
 
 
 @asynccontextmanager
@@ -130,6 +160,8 @@ async def open_app_on(
     authenticator = _authenticator(config, directory, clock)
     leases = Leases(authenticator)
     relay = Relay(store, clock, metrics.relay)
+    sightings = Sightings(directory)
+    running: list[App] = []
 
     def publish(committed: Committed) -> None:
         token_died = bool(committed.removed_agents or committed.closed_sessions)
@@ -143,10 +175,15 @@ async def open_app_on(
         # Rooms and agents first: who may see an event is decided by what it changed.
         directory.apply(committed.rooms, committed.agents, committed.removed_agents)
         directory.apply_credentials(committed.sessions, committed.pair_networks, committed.closed_sessions)
+        directory.apply_marks(committed.marks, committed.removed_marks)
         if token_died:
             leases.renew()
+        sightings.heard(committed.records)
         broker.publish(committed.records)
         relay.heard(committed)
+        if any(mark.kind == MarkKind.PAIRING for mark in committed.marks):
+            for app in running:
+                app.adopt_switches()
 
     async with open_journal(store, publish, metrics.journal) as journal:
         context = NetworkContext(
@@ -155,16 +192,19 @@ async def open_app_on(
             directory=directory,
             journal=journal,
             clock=clock,
-            terms=_terms(config),
+            terms=_terms(config, _switched(config, directory)),
+            sightings=sightings,
         )
         await declare(context, config.rooms, config.auth.tokens)
         async with (
             open_retention(journal, _retention(config.storage), clock, metrics.retention),
+            open_sightings(sightings, journal),
             open_reports(journal, metrics.attach) as reports,
             open_neighbours(context, registry, reports),
+            open_hub(broker, context, leases) as hub,
             open_sharing(admission),
             open_links(
-                config.pairings,
+                _switched(config, directory),
                 own_id=context.id,
                 on_change=_reporting(context, reports, relay),
                 services=(partial(relay.serve, journal=journal),),
@@ -172,7 +212,7 @@ async def open_app_on(
             ) as links,
         ):
             context.pairings_now = links.pairings
-            yield App(
+            app = App(
                 config=config,
                 context=context,
                 authenticator=authenticator,
@@ -180,12 +220,19 @@ async def open_app_on(
                 hosts=_hosts(config),
                 admission=admission,
                 broker=broker,
-                gateway=Gateway(context, broker, registry, reports, FrameCache(context.id), leases),
+                hub=hub,
+                gateway=Gateway(context, broker, registry, reports, hub, leases),
                 leases=leases,
                 metrics=metrics,
                 links=links,
                 load=load,
             )
+            running.append(app)
+            app.adopt_switches()  # somebody may have switched one meanwhile
+            try:
+                yield app
+            finally:
+                running.clear()
 
 
 def _reporting(context: NetworkContext, reports: Reports, relay: Relay) -> Callable[[Pairing], None]:
@@ -203,7 +250,15 @@ def _retention(storage: StorageSettings) -> Retention:
     )
 
 
-def _terms(config: MoltnetConfig) -> Terms:
+def _switched(config: MoltnetConfig, directory: Directory) -> tuple[PairingSettings, ...]:
+    """The pairings of the file, each at work or not as somebody has switched it, if anybody has."""
+    return tuple(
+        attrs.evolve(pairing, enabled=directory.is_at_work(pairing.id, declared=pairing.enabled))
+        for pairing in config.pairings
+    )
+
+
+def _terms(config: MoltnetConfig, pairings: Iterable[PairingSettings]) -> Terms:
     return Terms(
         name=config.network.name,
         policy=_auth_policy(config),
@@ -212,7 +267,7 @@ def _terms(config: MoltnetConfig) -> Terms:
         delivery_window=config.server.delivery_window,
         reserved_agents=ReservedNames(config.auth.reserved_agents),
         declared_agents={agent_id: token.id for token in config.auth.tokens for agent_id in token.agents},
-        relaying=tuple(pairing for pairing in config.pairings if not PairingStatus(pairing).is_off),
+        relaying=tuple(pairing for pairing in pairings if not PairingStatus(pairing).is_off),
     )
 
 

@@ -1,6 +1,7 @@
 """The ASGI application: ``hypercorn -k trio moltnet.asgi:app`` serves the network that the environment configures.
 
-The lifespan opens the network and holds it open; HTTP goes to Quart, ``/v1/attach`` straight to the gateway.
+The lifespan opens the network and holds it open; HTTP goes to Quart, but for what the front before it answers, and
+``/v1/attach`` straight to the gateway.
 """
 
 import os
@@ -23,8 +24,10 @@ from moltnet.http.api import make_api
 from moltnet.http.attach import refuse, serve_attach
 from moltnet.http.exchange import Exchange, Message, Receive, Send
 from moltnet.http.floods import flood, refuse_request
+from moltnet.http.front import Front
+from moltnet.http.request_headers import RequestHeaders
+from moltnet.lane import hypercorn_seam
 from moltnet.log import configure, describe_error, get_logger
-from moltnet.protocol import limits
 from moltnet.protocol.errors import ErrorCode
 from moltnet.storage.store import StorageError
 
@@ -39,8 +42,12 @@ class NetworkAsgi:
     """The ASGI application of a network that is running."""
 
     app: App
+    front: Front = attrs.field(init=False)
     _quart: QuartTrio = attrs.field(init=False)
-    _unheard: set[str] = attrs.field(factory=set, init=False)
+
+    @front.default
+    def _make_front(self) -> Front:
+        return Front(self.app)
 
     @_quart.default
     def _make_quart(self) -> QuartTrio:
@@ -48,16 +55,19 @@ class NetworkAsgi:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         with Exchange.of(scope, self.app.metrics.http, self.app.config.server.trusted_proxies) as exchange:
-            if exchange.client.is_unheard:
-                self._warn_of_proxy(exchange.client.ip)
+            self.front.unheard.look_at(exchange.client)
             if scope["type"] == "http":
-                if (refusal := flood(self.app, scope, exchange)) is not None:
-                    await refuse_request(exchange.send_from(send), refusal, exchange)
+                headers = RequestHeaders.of(scope["headers"])
+                receive, send = exchange.receive_from(receive), exchange.send_from(send)
+                if await self.front.serve(scope, headers, exchange, receive, send):
+                    return
+                if (refusal := flood(self.app, scope["path"], headers, exchange)) is not None:
+                    await refuse_request(send, refusal, exchange)
                     return
                 await self._quart(
                     exchange.within(_with_path(scope)),  # type: ignore[arg-type]  # ASGI messages are plain mappings here
-                    exchange.receive_from(receive),  # type: ignore[arg-type]
-                    exchange.send_from(send),
+                    receive,  # type: ignore[arg-type]
+                    send,
                 )
             elif scope["path"] == ATTACH_PATH:
                 await serve_attach(self.app, exchange, scope, receive, send)
@@ -73,12 +83,6 @@ class NetworkAsgi:
         except RateLimited as error:
             return error
         return NotFound(ErrorCode.UNKNOWN_ROUTE, "there is no such route")
-
-    def _warn_of_proxy(self, ip: str) -> None:
-        """Once for each, and not for ever: anybody nearby can say to be a proxy."""
-        if ip not in self._unheard and len(self._unheard) < limits.MAX_PROXIES:
-            self._unheard.add(ip)
-            log.warning("if this is a proxy, name it in server.trusted_proxies: its callers count as one", address=ip)
 
 
 def _with_path(scope: Message) -> Message:
@@ -140,4 +144,10 @@ async def _open_from_environment() -> AsyncIterator[App]:
         yield app
 
 
+def _front_of(application: object) -> Front | None:
+    network = application.network if isinstance(application, MoltnetAsgi) else None
+    return None if network is None else network.front
+
+
 app = MoltnetAsgi(_open_from_environment)
+hypercorn_seam.install(_front_of, os.environ)

@@ -2,11 +2,12 @@
 
 A subscription holds no queue. It remembers the last event that it handed out and takes the next ones from the ring,
 or from the store if it has fallen behind the ring. So a slow reader costs nothing, loses nothing, and publishing
-never waits. What a reader may see is decided elsewhere (``moltnet.core.access``).
+never waits. What a reader may see is decided elsewhere (``moltnet.core.access``). Attachments are not woken one by one:
+one subscription is the hub's, which moves them all along (``moltnet.fanout``).
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import attrs
@@ -53,9 +54,6 @@ class Broker:
     _ring_bytes: int = attrs.field(init=False, default=0)
     _ended: bool = attrs.field(init=False, default=False)
     _arrivals: trio.lowlevel.ParkingLot = attrs.field(init=False, factory=trio.lowlevel.ParkingLot)
-    # Who waits as one agent. If a report of each coming, going and wake woke everybody, its cost would grow with them.
-    _waiting_as: dict[str, trio.lowlevel.ParkingLot] = attrs.field(init=False, factory=dict)
-    _all_woken_seq: int = attrs.field(init=False, default=0)
 
     def publish(self, records: Sequence[EventRecord]) -> None:
         """Make committed events visible, in commit order. Called by the journal only."""
@@ -70,7 +68,7 @@ class Broker:
         self.newest_seq, self.newest_id = records[-1].seq, records[-1].id
         for record in records:
             self.metrics.published(record.type)
-        self._wake(records)
+        self._arrivals.unpark_all()
 
     def subscribe(self, after_seq: int) -> "Subscription":
         """A reader of everything after ``after_seq``. It holds nothing, so it needs no closing."""
@@ -111,44 +109,28 @@ class Broker:
         start = bisect_right(self._ring, seq, key=_seq)
         return replay_page(self._ring[start : start + limit], limit)
 
+    async def stored_after(self, seq: int, up_to: int, limit: int) -> tuple[int, Sequence[EventRecord]]:
+        """What follows ``seq`` in the store, nothing beyond ``up_to``, which was published; and the place before it.
+
+        Without any that is ``up_to``: all of it has been pruned, and will not come. Raises ``StorageError``.
+        """
+        self.metrics.store_reads.inc()
+        records = [record for record in await self.store.events_after(seq, limit) if record.seq <= up_to]
+        return (seq, records) if records else (max(seq, up_to), ())
+
     def end(self) -> None:
         """Let readers go: from now on they get ``StreamEnded``. Publishing goes on."""
         self._ended = True
-        self._wake(())
+        self._arrivals.unpark_all()
 
-    async def wait_newer(self, seq: int, agent_id: str = "") -> None:
-        """Wait until an event after ``seq`` has been published. Always a checkpoint. Raises ``StreamEnded``.
-
-        Who waits as an agent is not woken by reports about others, for as long as the ring is sure to hold them.
-        """
+    async def wait_newer(self, seq: int) -> None:
+        """Wait until an event after ``seq`` has been published. Always a checkpoint. Raises ``StreamEnded``."""
         if self.newest_seq > seq or self._ended:
             await trio.lowlevel.checkpoint()
         while self.newest_seq <= seq and not self._ended:
-            await self._park(agent_id)
+            await self._arrivals.park()
         if self._ended:
             raise StreamEnded
-
-    async def _park(self, agent_id: str) -> None:
-        if not agent_id:
-            await self._arrivals.park()
-            return
-        lot = self._waiting_as.setdefault(agent_id, trio.lowlevel.ParkingLot())
-        try:
-            await lot.park()
-        finally:
-            if not lot and self._waiting_as.get(agent_id) is lot:
-                del self._waiting_as[agent_id]
-
-    def _wake(self, records: Sequence[EventRecord]) -> None:
-        self._arrivals.unpark_all()
-        only_reports = all(map(_is_report, records)) and not self._ended
-        if only_reports and self.newest_seq - self._all_woken_seq < limits.RING_EVENTS // 4:
-            agent_ids: Iterable[str] = {record.agent_id for record in records}
-        else:
-            agent_ids, self._all_woken_seq = tuple(self._waiting_as), self.newest_seq
-        for agent_id in agent_ids:
-            if agent_id in self._waiting_as:
-                self._waiting_as[agent_id].unpark_all()
 
     def _trim(self) -> None:
         # Half of the ring goes at once, so that the cost of moving the rest is spread over many events.
@@ -166,11 +148,6 @@ def _seq(record: EventRecord) -> int:
     return record.seq
 
 
-def _is_report(record: EventRecord) -> bool:
-    """Whether it is about one agent, and of nobody else's interest who does not observe."""
-    return bool(record.agent_id) and not record.room_id and not record.direct_id
-
-
 @attrs.define(eq=False)
 class Subscription:
     """One reader's place in the log: ``seq`` is that of the last event that ``receive`` handed out."""
@@ -178,24 +155,18 @@ class Subscription:
     _broker: Broker
     seq: int
 
-    async def receive(self, limit: int = limits.REPLAY_PAGE_EVENTS, *, agent_id: str = "") -> Sequence[EventRecord]:
+    async def receive(self, limit: int = limits.REPLAY_PAGE_EVENTS) -> Sequence[EventRecord]:
         """The next events in order, at least one. Cancelled, it hands out nothing.
-
-        Reports about agents other than ``agent_id``, if there is one, may come late: with the next event that is none.
 
         Raises ``StorageError``, and ``StreamEnded`` when the server is about to stop.
         """
         while True:
-            await self._broker.wait_newer(self.seq, agent_id)
+            await self._broker.wait_newer(self.seq)
+            # A commit shows in the store before it is published, and only then is it known who may see it.
             published = self._broker.newest_seq
             records = self._broker.recent_after(self.seq, limit)
             if records is None:
-                self._broker.metrics.store_reads.inc()
-                stored = await self._broker.store.events_after(self.seq, limit)
-                # A commit shows in the store before it is published, and only then is it known who may see it.
-                records = [record for record in stored if record.seq <= self._broker.newest_seq]
+                self.seq, records = await self._broker.stored_after(self.seq, published, limit)
             if records:
                 self.seq = records[-1].seq
                 return records
-            # All that was published when we asked has been pruned, and will not come. What came meanwhile will.
-            self.seq = max(self.seq, published)

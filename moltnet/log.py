@@ -17,7 +17,13 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any, Final, Literal, TextIO
 
-import structlog
+# For tracebacks that are never asked of it, structlog loads rich, if that is there: a tenth of a server's start.
+_is_rich_loaded = "rich" in sys.modules
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None: an import of it fails
+import structlog  # noqa: E402
+
+if not _is_rich_loaded:
+    del sys.modules["rich"]
 
 LogFormat = Literal["console", "json"]
 
@@ -87,6 +93,24 @@ def get_logger(component: str) -> structlog.stdlib.BoundLogger:
         cache_logger_on_first_use=True,
     )
     return logger
+
+
+class LineLogger:
+    """For the lines that there are thousands of each second: as ``get_logger``, in less than half of the time.
+
+    They tell the same, masked in the same way. What it leaves out is to look for the place in the code.
+    """
+
+    def __init__(self, component: str) -> None:
+        self._logger = logging.getLogger(f"{_ROOT_NAME}.{component}")
+
+    def log(self, level: int, event: str, fields: MutableMapping[str, Any]) -> None:
+        logger = self._logger
+        if not logger.isEnabledFor(level):
+            return
+        record = logging.LogRecord(logger.name, level, "", 0, event, (), None)
+        record.fields = mask_secrets(None, "", structlog.contextvars.get_contextvars() | dict(fields))
+        logger.handle(record)
 
 
 def configure(*, format: LogFormat = "console", level: str = "info", stream: TextIO | None = None) -> None:
@@ -244,6 +268,11 @@ def _traceback(record: logging.LogRecord) -> str | None:
     return _clipped(mask_text("".join(lines).rstrip("\n")), MAX_TRACEBACK_CHARS)
 
 
+@functools.lru_cache(maxsize=2)  # one second has many lines
+def _utc_text(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
 class JSONFormatter(logging.Formatter):
     """One JSON object per line: time (UTC), level, component, event, the values, and `exception` with the traceback."""
 
@@ -251,7 +280,7 @@ class JSONFormatter(logging.Formatter):
         """`record` as a line without its end. A value whose name is taken gets an underscore after it."""
         seconds, milliseconds = divmod(int(record.created * 1000), 1000)
         line: dict[str, object] = {
-            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03}Z",
+            "time": f"{_utc_text(seconds)}.{milliseconds:03}Z",
             "level": record.levelname.lower(),
             "component": _component(record),
             "event": _text(record),

@@ -2,7 +2,8 @@
 
     serve
     ├── _cut_the_stuck            closes sockets, the last resort
-    └── connections               `moltnet.http.connection`, one task each
+    ├── _look_after               ends what is overdue on the fast lane
+    └── connections               one task each: `moltnet.lane.connection` first, then `moltnet.http.connection`
         └── trio.serve_listeners  ends first
 
 Plain ``hypercorn -k trio moltnet.asgi:app`` serves the same application. What only this runner adds: an error on one
@@ -10,11 +11,12 @@ connection ends no other, attachments and streams are told goodbye before connec
 reading holds nothing up.
 """
 
+import gc
 import os
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import partial
 
@@ -28,6 +30,8 @@ from moltnet.core.errors import Refused
 from moltnet.http.client_address import connection_source
 from moltnet.http.connection import Connections
 from moltnet.journal import JournalClosed
+from moltnet.lane.connection import Lane
+from moltnet.lane.switch import is_wanted
 from moltnet.log import get_logger
 from moltnet.protocol import limits
 from moltnet.reload import reload
@@ -65,8 +69,21 @@ def allow_many_connections() -> int:
     return allowed
 
 
-def open_sockets(address: ListenAddress) -> list[socket.socket]:
-    """Bound, listening sockets. An empty host means all addresses. Raises ``CannotListen``."""
+def settle_memory() -> None:
+    """To be called once a server is made: what exists now lives as long as the process.
+
+    Fewer passes of the garbage collector over all that is alive keep its pauses short.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def open_sockets(address: ListenAddress, *, shared: bool = False) -> list[socket.socket]:
+    """Bound, listening sockets. An empty host means all addresses; ``shared``: others of ours may listen there too.
+
+    Raises ``CannotListen``.
+    """
     wanted = _families(address)
     sockets: list[socket.socket] = []
     port = address.port
@@ -75,6 +92,8 @@ def open_sockets(address: ListenAddress) -> list[socket.socket]:
             sock = socket.socket(family, socket.SOCK_STREAM)
             sockets.append(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -133,16 +152,21 @@ async def serve(
     def admit(peer: str) -> AbstractContextManager[bool]:
         return app.admission.connection(connection_source(peer, app.config.server.trusted_proxies))
 
-    connections = Connections(NetworkAsgi(app), _hypercorn_config(), admit)
+    asgi, config = NetworkAsgi(app), _hypercorn_config()
+    connections = Connections(asgi, config, admit)
+    lane = Lane(asgi.front, config, connections.backlog, lambda: connections.is_draining)
+    if is_wanted(os.environ):
+        connections.connect = lane.connect
     async with trio.open_nursery() as serving:
         ended = trio.Event()
         serving.start_soon(_cut_the_stuck, connections, ended)
+        serving.start_soon(_look_after, lane, ended)
         try:
             async with trio.open_nursery() as connected:
                 async with trio.open_nursery() as listening:
                     accept = partial(trio.serve_listeners, connections.serve, listeners, handler_nursery=connected)
                     await listening.start(accept)
-                    task_status.started([_url(sock) for sock in sockets])
+                    task_status.started([url_of(sock) for sock in sockets])
                     await stop.wait()
                     listening.cancel_scope.cancel(reason="the server stops")
                 log.info("draining", attachments=len(app.gateway.registry), connections=len(connections))
@@ -151,6 +175,13 @@ async def serve(
                 await connections.drain()
         finally:
             ended.set()
+
+
+async def _look_after(lane: Lane, ended: trio.Event) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.look_after)
+        await ended.wait()
+        nursery.cancel_scope.cancel(reason="there are no connections left")
 
 
 async def _cut_the_stuck(connections: Connections, ended: trio.Event) -> None:
@@ -163,7 +194,8 @@ async def _cut_the_stuck(connections: Connections, ended: trio.Event) -> None:
         connections.cut()
 
 
-def _url(sock: socket.socket) -> str:
+def url_of(sock: socket.socket) -> str:
+    """The address of a listening socket, as a client names it."""
     host, port = sock.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -207,7 +239,28 @@ async def reload_on_hangup(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Reload at every SIGHUP. What is wrong with the file goes to the log and changes nothing. Ends when cancelled.
+    """Reload at every SIGHUP. What is wrong with the file goes to the log and changes nothing. Ends when cancelled."""
+
+    async def take_over() -> None:
+        try:
+            await reload(app)
+        except Refused:
+            pass  # logged, and everything is as it was
+        except (StorageError, JournalClosed) as error:
+            log.warning("reload failed, nothing has changed", reason=str(error))
+
+    await on_hangup(take_over, stop, manager, _standing(app), task_status=task_status)
+
+
+async def on_hangup(
+    act: Callable[[], Awaitable[None]],
+    stop: trio.Event,
+    manager: ServiceManager,
+    standing: str,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Do something at every SIGHUP, and tell the service manager. Ends when cancelled.
 
     The same signal tells that the terminal was closed in which we run: then ``stop`` is set, as people expect it.
     """
@@ -220,10 +273,6 @@ async def reload_on_hangup(
                 return
             manager.reloading()
             try:
-                await reload(app)
-            except Refused:
-                pass  # logged, and everything is as it was
-            except (StorageError, JournalClosed) as error:
-                log.warning("reload failed, nothing has changed", reason=str(error))
+                await act()
             finally:
-                manager.ready(_standing(app))
+                manager.ready(standing)

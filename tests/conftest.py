@@ -10,9 +10,10 @@ import pytest
 
 from tests.expected_errors import ExpectedErrors
 from tests.fakes.postgres import postgres_database, postgres_dsn, postgres_server
+from tests.fakes.serving_paths import either_path
 
 # Here, so that all tests of a run share one server of PostgreSQL: imported elsewhere they would be other fixtures.
-__all__ = ["postgres_database", "postgres_dsn", "postgres_server"]
+__all__ = ["either_path", "postgres_database", "postgres_dsn", "postgres_server"]
 
 _SEARCH = (hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate)
 # Promises of stores are tests too, and several directories use them.

@@ -63,6 +63,30 @@ def test_a_json_line_has_utc_time_level_component_event_and_values() -> None:
     assert line == {"level": "info", "component": "node", "event": "ready", "agent_id": "alpha", "rooms": ["a", "b"]}
 
 
+def test_the_short_way_to_the_log_tells_and_hides_the_same() -> None:
+    fields = {"path": "/v1/rooms", "status": 200, "token": SECRET, "note": f"Bearer {SECRET}", "client": None}
+
+    def write_short(_logger: object) -> None:
+        with structlog.contextvars.bound_contextvars(attachment="alpha"):
+            log.LineLogger("node").log(logging.INFO, "request", dict(fields))
+
+    def write(logger: structlog.stdlib.BoundLogger) -> None:
+        with structlog.contextvars.bound_contextvars(attachment="alpha"):
+            logger.info("request", **fields)
+
+    short, long = json_of(write_short), json_of(write)
+    del short["time"], long["time"]
+    assert short == long
+    assert SECRET not in str(short)
+
+
+def test_the_short_way_keeps_to_the_level() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream, level="warning")
+    log.LineLogger("node").log(logging.INFO, "request", {})
+    assert stream.getvalue() == ""
+
+
 def test_a_value_named_like_a_column_keeps_both() -> None:
     line = json_of(lambda logger: logger.info("ready", level="seven"))
     assert (line["level"], line["level_"]) == ("info", "seven")

@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 import attrs
 
-from moltnet.protocol.codec import decode
+from moltnet.fanout.frames import SharedFrame
 from moltnet.protocol.events import AgentEvent, Event, EventType
 from moltnet.protocol.ids import EventId, NetworkId, new_event_id
 from moltnet.protocol.messages import Target
 from moltnet.protocol.times import Timestamp
 from moltnet.protocol.wakes import PendingWake
-from moltnet.storage.records import EventRecord
 
 REASON_DM = "dm"
 REASON_MENTION = "mention"
@@ -26,19 +25,19 @@ class AttachedAgent:
     name: str
 
 
-def wake_of(record: EventRecord, fqid: str, now: Callable[[], Timestamp]) -> PendingWake | None:
+def wake_of(frame: SharedFrame, fqid: str, now: Callable[[], Timestamp]) -> PendingWake | None:
     """The wake that an event is for the agent, or ``None``. An agent's own messages never wake it.
 
     It does not hold the message, which may be large.
     """
+    record = frame.record
     if record.type != EventType.MESSAGE_CREATED or fqid not in record.addressed or record.sender == fqid:
         return None
-    message = decode(record.wire, Event).message
     return PendingWake(
         message_id=record.message_id,
         reason=REASON_DM if record.direct_id else REASON_MENTION,
         since=now(),
-        target=None if message is None else message.target,
+        target=frame.target(),
     )
 
 

@@ -46,6 +46,10 @@ class Ending:
         self.error = error or answer
 
     @property
+    def is_decided(self) -> bool:
+        return self._decided
+
+    @property
     def is_failure(self) -> bool:
         """Whether what was not ACKed has failed. After a goodbye of either side it has only not happened yet."""
         return self.label in ("read_error", "client_error")

@@ -4,7 +4,7 @@ What runs in between is ``moltnet.attach.attachment``; which exception means whi
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import attrs
 import trio
@@ -12,7 +12,6 @@ import trio
 from moltnet.attach.attachment import Attachment
 from moltnet.attach.delivery import AttachedAgent, Reporter
 from moltnet.attach.ending import Ending, PeerFailed
-from moltnet.attach.frames import FrameCache
 from moltnet.attach.link import CloseCode, Link
 from moltnet.attach.registry import REBOUND, REMOVED, Registry, Seat
 from moltnet.attach.reports import Reports
@@ -20,11 +19,12 @@ from moltnet.auth.claims import ANONYMOUS_KEY, Claims, CredentialKind
 from moltnet.auth.leases import Lease, Leases
 from moltnet.auth.policy import agent_claims
 from moltnet.auth.tokens import InvalidCredential, agent_key
-from moltnet.broker import Broker, StreamEnded
+from moltnet.broker import Broker, Position, StreamEnded
 from moltnet.config.settings import Scope
 from moltnet.core.agents import check_may_attach, claim_agent
 from moltnet.core.errors import Forbidden, Unauthenticated
 from moltnet.core.network import NetworkContext
+from moltnet.fanout.hub import Hub
 from moltnet.log import get_logger
 from moltnet.protocol import limits
 from moltnet.protocol.agents import AgentRegistration
@@ -49,7 +49,7 @@ class Gateway:
     broker: Broker
     registry: Registry
     reports: Reports
-    frames: FrameCache
+    hub: Hub
     leases: Leases
     draining: trio.Event = attrs.field(factory=trio.Event, init=False)
     pending: set[trio.CancelScope] = attrs.field(factory=set, init=False)
@@ -59,6 +59,7 @@ class Gateway:
         self.draining.set()
         for waiting in tuple(self.pending):
             waiting.cancel(reason="the server is restarting")
+        self.hub.end()
 
     async def serve(self, link: Link, claims: Claims, identified: Callable[[], Awaitable[None]] = _admit_all) -> str:
         """Serve one attachment whose credential has been checked. Returns how it ended; raises nothing.
@@ -123,48 +124,64 @@ class Gateway:
         key = self._collision_key(claims, registration)
         with self._until_drain():
             await self.registry.doubt(agent_id, key)
-        with ExitStack() as released:
-            if registration.agent_token:
-                claims = agent_claims(key, frozenset({agent_id}))
-            seat = released.enter_context(self.registry.attached(agent_id, key))
+        if registration.agent_token:
+            claims = agent_claims(key, frozenset({agent_id}))
+        seat = self.registry.take(agent_id, key)
+        attachment: Attachment | None = None
+        try:
             self._check_still_owned(registration, key)
             lease = self._lease(claims, agent_id)
-            with _seated(seat, ending), _leased(lease, ending):
-                # Whatever changes meanwhile dismisses the seat.
-                with self._until_drain():
-                    await self.registry.confirm(agent_id, key)
-                await link.send(
-                    session.ready(
-                        agent_id,
-                        registration.actor_uid,
-                        registration.actor_uri,
-                        agent_token=registration.agent_token,
-                        cursor=position.cursor,
-                        now=trio.current_time(),  # a slow disk is not the peer's silence
-                    )
-                )
-                address = AgentAddress(self.context.id, agent_id)
-                agent = AttachedAgent(self.context.id, agent_id, address.fqid, registration.display_name)
-                attachment = Attachment(
-                    context=self.context,
-                    broker=self.broker,
-                    reports=self.reports,
-                    frames=self.frames,
-                    draining=self.draining,
-                    link=link,
-                    session=session,
-                    address=address,
-                    seat=seat,
-                    lease=lease,
-                    reporter=Reporter(agent, self.context.now, debug=self.context.debug_events),
-                    ending=ending,
-                )
-                ending.was_ready = True
-                self.reports.metrics.opened.inc()
-                self.reports.add(attachment.reporter.connected())
-                log.info("attached", agent_id=agent_id, cursor=identified.cursor or "live")
-                released.callback(attachment.report_end)
-                await attachment.run(position)
+            # One scope for whatever ends it from outside, and no stack of context managers: an attachment is held open
+            # in here for days, and each of them would be half a KiB of it.
+            with seat.scope:
+                lease.watch(seat.scope)
+                try:
+                    # Whatever changes meanwhile dismisses the seat.
+                    with self._until_drain():
+                        await self.registry.confirm(agent_id, key)
+                    await link.send(_ready(session, registration, position))
+                    attachment = self._attached(link, session, registration, seat, lease, ending)
+                    self.context.sightings.introduced(agent_id, identified.about)
+                    log.info("attached", agent_id=agent_id, cursor=identified.cursor or "live")
+                    await attachment.run(position)
+                finally:
+                    lease.unwatch()
+            if seat.dismissal is not None:
+                ending.set(seat.dismissal.label, code=seat.dismissal.code, answer=seat.dismissal.text)
+            elif lease.problem:
+                ending.set("credential_ended", code=CloseCode.POLICY, answer=lease.problem)
+        finally:
+            if attachment is not None:
+                attachment.report_end()
+            self.registry.release(agent_id, key, seat)
+
+    def _attached(
+        self,
+        link: Link,
+        session: ServerSession,
+        registration: AgentRegistration,
+        seat: Seat,
+        lease: Lease,
+        ending: Ending,
+    ) -> Attachment:
+        """It is ready. Never waits: from here on its end is reported, too."""
+        address = AgentAddress(self.context.id, registration.agent_id)
+        agent = AttachedAgent(self.context.id, registration.agent_id, address.fqid, registration.display_name)
+        attachment = Attachment(
+            hub=self.hub,
+            reports=self.reports,
+            link=link,
+            session=session,
+            address=address,
+            seat=seat,
+            lease=lease,
+            reporter=Reporter(agent, self.context.now, debug=self.context.debug_events),
+            ending=ending,
+        )
+        ending.was_ready = True
+        self.reports.metrics.opened.inc()
+        self.reports.add(attachment.reporter.connected())
+        return attachment
 
     @contextmanager
     def _until_drain(self) -> Iterator[None]:
@@ -208,19 +225,12 @@ class Gateway:
         return claims.key
 
 
-@contextmanager
-def _seated(seat: Seat, ending: Ending) -> Iterator[None]:
-    """Run what a dismissal cancels."""
-    with seat.scope:
-        yield
-    if seat.dismissal is not None:
-        ending.set(seat.dismissal.label, code=seat.dismissal.code, answer=seat.dismissal.text)
-
-
-@contextmanager
-def _leased(lease: Lease, ending: Ending) -> Iterator[None]:
-    """Run what the end of a credential cancels."""
-    with lease.watched():
-        yield
-    if lease.problem:
-        ending.set("credential_ended", code=CloseCode.POLICY, answer=lease.problem)
+def _ready(session: ServerSession, registration: AgentRegistration, position: Position) -> str:
+    return session.ready(
+        registration.agent_id,
+        registration.actor_uid,
+        registration.actor_uri,
+        agent_token=registration.agent_token,
+        cursor=position.cursor,
+        now=trio.current_time(),  # a slow disk is not the peer's silence
+    )

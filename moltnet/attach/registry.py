@@ -3,8 +3,7 @@
 Of other servers on the same database the store knows (``moltnet.storage.seating``); the rules here hold for all.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -84,7 +83,7 @@ class Registry:
 
     seating: Seating | None = None
     _keys: dict[AgentId, str] = attrs.field(init=False, factory=dict)
-    _seats: dict[AgentId, set[Seat]] = attrs.field(init=False, factory=dict)
+    _seats: dict[AgentId, list[Seat]] = attrs.field(init=False, factory=dict)
 
     def __len__(self) -> int:
         return sum(map(len, self._seats.values()))
@@ -112,11 +111,10 @@ class Registry:
     def silent_seat(self, agent_id: AgentId, key: str) -> Seat | None:
         """The seat that keeps an agent without credentials from attaching, and may be one whose peer is lost."""
         seats = self._seats.get(agent_id)
-        return next(iter(seats)) if seats and ANONYMOUS_KEY == key == self._keys[agent_id] else None
+        return seats[0] if seats and ANONYMOUS_KEY == key == self._keys[agent_id] else None
 
-    @contextmanager
-    def attached(self, agent_id: AgentId, key: str) -> Iterator[Seat]:
-        """Count an attachment for as long as the block runs. Never waits, so that releasing it can't be cut off.
+    def take(self, agent_id: AgentId, key: str) -> Seat:
+        """Count an attachment, until its seat is released.
 
         The same credential may attach any number of times; without credentials an agent attaches once. Raises
         ``Conflict`` otherwise. Of other servers only ``confirm`` knows.
@@ -126,18 +124,19 @@ class Registry:
             raise _collision(agent_id, present, key)
         seat = Seat()
         self._keys[agent_id] = key
-        self._seats.setdefault(agent_id, set()).add(seat)
+        self._seats.setdefault(agent_id, []).append(seat)
         self._note(agent_id, key)
-        try:
-            yield seat
-        finally:
-            seat.hear()
-            seats = self._seats.get(agent_id, set())
-            if seat in seats:  # else it was dismissed, and others may sit there by now
-                seats.remove(seat)
-                if not seats:
-                    del self._seats[agent_id], self._keys[agent_id]
-                self._note(agent_id, key)
+        return seat
+
+    def release(self, agent_id: AgentId, key: str, seat: Seat) -> None:
+        """The attachment has ended. Never waits, so that it can't be cut off."""
+        seat.hear()
+        seats = self._seats.get(agent_id, [])
+        if seat in seats:  # else it was dismissed, and others may sit there by now
+            seats.remove(seat)
+            if not seats:
+                del self._seats[agent_id], self._keys[agent_id]
+            self._note(agent_id, key)
 
     async def confirm(self, agent_id: AgentId, key: str) -> None:
         """Wait until the seat that was just taken is ours as far as the other servers are concerned.

@@ -45,8 +45,16 @@ class Lease:
                 yield scope
             finally:
                 self._scope = None
-        if trio.current_time() >= self._expires_at:
-            self.problem = self.problem or EXPIRED
+        self._note_expiry()
+
+    def watch(self, scope: trio.CancelScope) -> None:
+        """Cancel this scope when the lease ends, until ``unwatch``: ``watched`` for who has a scope anyway."""
+        self._scope, self._until = scope, math.inf
+        self._schedule()
+
+    def unwatch(self) -> None:
+        self._scope = None
+        self._note_expiry()
 
     def renew(self, authenticator: Authenticator) -> None:
         """Look again at what the credential is worth."""
@@ -65,6 +73,10 @@ class Lease:
             self._expires_at = trio.current_time() + left_seconds
         self._schedule()
 
+    def _note_expiry(self) -> None:
+        if trio.current_time() >= self._expires_at:
+            self.problem = self.problem or EXPIRED
+
     def _schedule(self) -> None:
         if self._scope is None:
             return
@@ -75,9 +87,13 @@ class Lease:
 
 @attrs.define(eq=False)
 class Leases:
-    """All leases of a network; one that nobody holds any more is forgotten."""
+    """All leases of a network; one that nobody holds any more is forgotten.
+
+    ``renewals`` is how often all were looked at again: as long as it is the same, so are their claims.
+    """
 
     authenticator: Authenticator
+    renewals: int = attrs.field(default=0, init=False)
     _leases: WeakSet[Lease] = attrs.field(factory=WeakSet, init=False)
 
     def grant(self, claims: Claims, suffices: Suffices = lambda _: True) -> Lease:
@@ -93,6 +109,7 @@ class Leases:
         """Look at every lease again, with other tokens and switches if some are given; returns how many ended."""
         if authenticator is not None:
             self.authenticator = authenticator
+        self.renewals += 1
         living = [lease for lease in self._leases if not lease.problem]
         for lease in living:
             lease.renew(self.authenticator)

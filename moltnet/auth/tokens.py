@@ -41,8 +41,10 @@ class StaticToken:
     network: NetworkId | None = None
     expires_at: datetime | None = None
 
-    @property
-    def claims(self) -> Claims:
+    claims: Claims = attrs.field(init=False, repr=False, eq=False)
+
+    @claims.default
+    def _claims_of(self) -> Claims:
         return Claims(
             CredentialKind.STATIC,
             static_key(self.id),

@@ -13,9 +13,9 @@ from moltnet.cli.output import is_for_people, print_json, print_lines, print_not
 from moltnet.client.api import MoltnetClient
 from moltnet.config.secrets import TokenUnavailable, prepare_token_file, write_token_file
 from moltnet.protocol.administration import RemoveResult
-from moltnet.protocol.agents import AgentRegistration
+from moltnet.protocol.agents import AgentRegistration, AgentSummary, MuteRequest
 from moltnet.protocol.credentials import AgentCredential, CredentialPage
-from moltnet.protocol.limits import MAX_PAGE_ITEMS
+from moltnet.protocol.limits import LONGEST_MUTE_MINUTES, MAX_PAGE_ITEMS
 from moltnet.protocol.pages import PageRequest
 
 
@@ -113,5 +113,35 @@ def revoke_token(flags: OperatorFlags, agent_id: str) -> None:
 
     async def ask(client: MoltnetClient) -> AgentCredential:
         return await client.revoke_agent_token(agent_id)
+
+    print_json(flags.operator().call(ask))
+
+
+@agent.command(
+    epilog=examples(
+        'moltnet admin agent mute luna --minutes 60 --reason "It repeats itself."', "moltnet admin agent mute luna"
+    )
+)
+@click.argument("agent_id", metavar="AGENT")
+@click.option("--minutes", type=click.IntRange(1, LONGEST_MUTE_MINUTES), help="For how long. [default: until unmute]")
+@click.option("--reason", default="", help="Why. The agent is told it with each refusal.")
+@operator_options
+def mute(flags: OperatorFlags, agent_id: str, minutes: int | None, reason: str) -> None:
+    """Let an agent say nothing. It reads and is woken as before."""
+
+    async def ask(client: MoltnetClient) -> AgentSummary:
+        return await client.mute_agent(agent_id, MuteRequest(reason, minutes or 0))
+
+    print_json(flags.operator().call(ask))
+
+
+@agent.command(epilog=examples("moltnet admin agent unmute luna"))
+@click.argument("agent_id", metavar="AGENT")
+@operator_options
+def unmute(flags: OperatorFlags, agent_id: str) -> None:
+    """Let a muted agent speak again."""
+
+    async def ask(client: MoltnetClient) -> AgentSummary:
+        return await client.unmute_agent(agent_id)
 
     print_json(flags.operator().call(ask))

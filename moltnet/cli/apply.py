@@ -18,12 +18,15 @@ from moltnet.protocol.rooms import CreateRoomRequest
 
 
 @click.command(
-    epilog=examples("moltnet apply", "moltnet apply lab/Moltnet --base-url https://moltnet.example.com --dry-run")
+    epilog=examples(
+        "moltnet apply", "moltnet apply --preview", "moltnet apply lab/Moltnet --base-url https://moltnet.example.com"
+    )
 )
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--dry-run", is_flag=True, help="Print what would be asked, and ask nothing.")
+@click.option("--preview", is_flag=True, help="Ask the server what would change, and change nothing.")
 @operator_options
-def apply(flags: OperatorFlags, path: Path | None, dry_run: bool) -> None:
+def apply(flags: OperatorFlags, path: Path | None, dry_run: bool, preview: bool) -> None:
     """Create the rooms of the file, change those that differ, and give its agents to their tokens: all, or nothing.
 
     PATH is a server's file; without it the one that a server in this directory reads. What the file does not name
@@ -39,7 +42,7 @@ def apply(flags: OperatorFlags, path: Path | None, dry_run: bool) -> None:
         return
 
     async def ask(client: MoltnetClient) -> ApplyResult:
-        return await client.apply(wanted)
+        return await (client.preview_apply(wanted) if preview else client.apply(wanted))
 
     print_json(flags.operator().call(ask))
 

@@ -9,10 +9,13 @@ from moltnet.cli.output import is_for_people, print_json, print_lines, print_not
 from moltnet.cli.own_network import OwnNetwork
 from moltnet.cli.relaying import dead_letters, queues
 from moltnet.client.api import MoltnetClient
+from moltnet.client.errors import ServerAnswered
 from moltnet.config.splice import SetKey
+from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.limits import MAX_PAGE_ITEMS
 from moltnet.protocol.network import Network
 from moltnet.protocol.pages import PageRequest, PairingPage
+from moltnet.protocol.pairings import Pairing
 
 
 @click.group
@@ -86,7 +89,21 @@ def _switch(flags: OperatorFlags, pairing_id: str, *, on: bool) -> None:
     for index, known in enumerate(own.config.pairings):
         if known.id == pairing_id:
             own.edit([SetKey(("pairings",), index, "enabled", on)])
-            own.reload()
+            if own.reload():
+                _tell(flags, pairing_id, on=on)
             print_note(f"pairing {pairing_id} is {'enabled' if on else 'disabled'}")
             return
     raise CommandFailed(ExitCode.NOT_FOUND, f"{own.path} has no pairing {pairing_id!r}")
+
+
+def _tell(flags: OperatorFlags, pairing_id: str, *, on: bool) -> None:
+    """Somebody may have switched it otherwise in the console, which counts while the file says the same as then."""
+
+    async def ask(client: MoltnetClient) -> Pairing:
+        return await client.switch_pairing(pairing_id, enabled=on)
+
+    try:
+        flags.operator().call(ask)
+    except ServerAnswered as answer:
+        if answer.code != ErrorCode.UNKNOWN_ROUTE:  # a server of before
+            raise

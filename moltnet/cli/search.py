@@ -12,14 +12,16 @@ from moltnet.cli.numbers import WholeNumber
 from moltnet.cli.output import harmless, is_for_people, message_lines, print_json, print_lines, print_note
 from moltnet.cli.target import FORMS, TargetType, target_text
 from moltnet.client.api import MoltnetClient
+from moltnet.client.errors import ServerAnswered, ServerMisbehaved
 from moltnet.client.listing import all_dms
 from moltnet.protocol.codec import wire
-from moltnet.protocol.limits import MAX_PAGE_ITEMS
+from moltnet.protocol.errors import ErrorCode
+from moltnet.protocol.limits import MAX_PAGE_ITEMS, MAX_SEARCH_WORDS
 from moltnet.protocol.messages import Message, Target, TargetKind
 from moltnet.protocol.pages import PageRequest
 
 DEFAULT_DEPTH: Final = 1_000
-# Of each conversation. Servers have no search: every message that is looked at is fetched.
+# Of each conversation. Servers of other kinds have no search: every message that is looked at is fetched.
 MAX_DEPTH: Final = 100_000
 
 
@@ -92,6 +94,42 @@ async def _own_targets(client: MoltnetClient, caller: Caller) -> list[Target]:
 
 
 async def _search(client: MoltnetClient, target: Target, words: Sequence[str], depth: int) -> Found:
+    if len(words) > MAX_SEARCH_WORDS or any('"' in word for word in words):
+        return await _fetched(client, target, words, depth)  # which can't be said in the query
+    try:
+        return await _asked(client, target, words, depth)
+    except ServerMisbehaved:
+        return await _fetched(client, target, words, depth)  # it shows its console on routes that it does not know
+    except ServerAnswered as error:
+        if error.code != ErrorCode.UNKNOWN_ROUTE:
+            raise
+        return await _fetched(client, target, words, depth)
+
+
+async def _asked(client: MoltnetClient, target: Target, words: Sequence[str], depth: int) -> Found:
+    """Let the server look."""
+    conversation = (
+        {"thread_id": target.thread_id}
+        if target.kind == TargetKind.THREAD
+        else {"dm_id": target.dm_id, "room_id": target.room_id}
+    )
+    text = " ".join(f'"{word}"' for word in words)
+    hits: list[Message] = []
+    looked_at, before, has_more = 0, "", True
+    while has_more and looked_at < depth:
+        found = await client.search(
+            text=text, before=before, limit=str(MAX_PAGE_ITEMS), depth=str(depth - looked_at), **conversation
+        )
+        hits += found.messages
+        looked_at += found.looked_at
+        # A server that does not advance would be asked for ever.
+        has_more = found.page.has_more and found.page.next_before != before
+        before = found.page.next_before
+    return Found(tuple(hits[::-1]), looked_at, has_more)
+
+
+async def _fetched(client: MoltnetClient, target: Target, words: Sequence[str], depth: int) -> Found:
+    """Fetch the messages, and look at them here."""
     hits: list[Message] = []
     looked_at, before, has_more = 0, "", True
     while has_more and looked_at < depth:

@@ -5,46 +5,44 @@ and has no deadline of its own: wrap it in ``trio.fail_after``. A call that was 
 waits as long as the server says and asks again, if there is time for it; only ``send`` repeats itself otherwise.
 """
 
-import itertools
 import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
-from urllib.parse import quote, urlencode
+from typing import Final
+from urllib.parse import urlencode
 
 import attrs
 import trio
 
 from moltnet import __version__
 from moltnet.backoff import backoff_delays
-from moltnet.client.address import ServerAddress, parse_server_address
-from moltnet.client.answers import check_status, read_answer
-from moltnet.client.errors import BadToken, ClientError, RequestTooLarge, ServerAnswered, ServerUnreachable
+from moltnet.client.address import parse_server_address
+from moltnet.client.answers import check_status
+from moltnet.client.calls import FIRST_PAGE, asked_wait_seconds, has_time, quoted
+from moltnet.client.errors import BadToken, ClientError, RequestTooLarge, ServerUnreachable
 from moltnet.client.events import EventStream
-from moltnet.client.http import HttpClient, Request, open_http
+from moltnet.client.http import Request, open_http
 from moltnet.client.limits import (
     EVENT_SILENCE_SECONDS,
-    MAX_SEND_TRIES,
-    MAX_UNBOUNDED_WAIT_SECONDS,
     SEND_RETRY_BASE_SECONDS,
     SEND_RETRY_CAP_SECONDS,
     SEND_TRY_SECONDS,
 )
-from moltnet.protocol.administration import ApplyRequest, ApplyResult, ReloadResult, RemoveResult
+from moltnet.client.operating import OperatorCalls
+from moltnet.protocol.administration import RemoveResult
 from moltnet.protocol.agents import AgentRegistration, AgentSummary, RegisterAgentRequest
 from moltnet.protocol.approvals import (
     Approval,
     ApprovalPage,
-    ApprovalState,
-    DecisionRequest,
     RequestApprovalRequest,
 )
 from moltnet.protocol.codec import encode
 from moltnet.protocol.credentials import AgentCredential, CredentialPage
 from moltnet.protocol.ids import new_message_id
 from moltnet.protocol.limits import MAX_BODY_BYTES
+from moltnet.protocol.lookups import FoundMessages
 from moltnet.protocol.messages import MessageAccepted, SendMessageRequest, Target, TargetKind
 from moltnet.protocol.network import Network
 from moltnet.protocol.pages import (
@@ -57,7 +55,6 @@ from moltnet.protocol.pages import (
     RoomPage,
     ThreadPage,
 )
-from moltnet.protocol.relays import DeadLetterPage, RelayQueues, RelayResult
 from moltnet.protocol.rooms import (
     CreateRoomRequest,
     DirectConversation,
@@ -69,23 +66,12 @@ from moltnet.protocol.rooms import (
 from moltnet.protocol.sessions import WhoAmI
 from moltnet.protocol.skill import SkillDocument
 
-T = TypeVar("T")
-
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
-TOO_MANY_REQUESTS: Final = 429
-_JSON: Final = (("Content-Type", "application/json"),)
-FIRST_PAGE: Final = PageRequest()
 
 
 @attrs.define(eq=False)
-class MoltnetClient:
+class MoltnetClient(OperatorCalls):
     """One server, seen with one credential. Any number of tasks may use it. Made by ``open_client``."""
-
-    _http: HttpClient
-
-    @property
-    def server(self) -> ServerAddress:
-        return self._http.server
 
     async def network(self) -> Network:
         """What the network says of itself: ``GET /v1/network``."""
@@ -105,7 +91,7 @@ class MoltnetClient:
 
     async def room(self, room_id: str) -> Room:
         """One room, with what this credential may do in it."""
-        return await self._get(f"/v1/rooms/{_quoted(room_id)}", Room)
+        return await self._get(f"/v1/rooms/{quoted(room_id)}", Room)
 
     async def create_room(self, room: CreateRoomRequest) -> Room:
         """Needs ``admin``. A room of that id: ``ServerAnswered`` with status 409."""
@@ -113,52 +99,59 @@ class MoltnetClient:
 
     async def update_members(self, room_id: str, change: UpdateRoomMembersRequest) -> Room:
         """Needs ``admin``. What is removed wins over what is added."""
-        return await self._call("PATCH", f"/v1/rooms/{_quoted(room_id)}/members", Room, encode(change))
+        return await self._call("PATCH", f"/v1/rooms/{quoted(room_id)}/members", Room, encode(change))
 
     async def threads(self, room_id: str, page: PageRequest = FIRST_PAGE) -> ThreadPage:
         """A page of the threads of a room, by id."""
-        return await self._get(f"/v1/rooms/{_quoted(room_id)}/threads", ThreadPage, page)
+        return await self._get(f"/v1/rooms/{quoted(room_id)}/threads", ThreadPage, page)
 
     async def thread(self, thread_id: str) -> Thread:
-        return await self._get(f"/v1/threads/{_quoted(thread_id)}", Thread)
+        return await self._get(f"/v1/threads/{quoted(thread_id)}", Thread)
 
     async def dms(self, page: PageRequest = FIRST_PAGE) -> DirectPage:
         """A page of the direct conversations that this credential may read, by id."""
         return await self._get("/v1/dms", DirectPage, page)
 
     async def dm(self, dm_id: str) -> DirectConversation:
-        return await self._get(f"/v1/dms/{_quoted(dm_id)}", DirectConversation)
+        return await self._get(f"/v1/dms/{quoted(dm_id)}", DirectConversation)
 
     async def messages(self, target: Target, page: PageRequest = FIRST_PAGE) -> MessagePage:
         """A page of the history of a room, a thread or a DM, oldest first; without a cursor the newest messages."""
         match target.kind:
             case TargetKind.ROOM:
-                path = f"/v1/rooms/{_quoted(target.room_id)}/messages"
+                path = f"/v1/rooms/{quoted(target.room_id)}/messages"
             case TargetKind.THREAD:
-                path = f"/v1/threads/{_quoted(target.thread_id)}/messages"
+                path = f"/v1/threads/{quoted(target.thread_id)}/messages"
             case TargetKind.DM:
-                path = f"/v1/dms/{_quoted(target.dm_id)}/messages"
+                path = f"/v1/dms/{quoted(target.dm_id)}/messages"
             case _:
                 raise ValueError(f"no history of kind {target.kind!r}")
         return await self._get(path, MessagePage, page)
 
     async def remove_room(self, room_id: str) -> RemoveResult:
         """Needs ``admin``. Its messages stay, its members go."""
-        return await self._call("DELETE", f"/v1/rooms/{_quoted(room_id)}", RemoveResult)
+        return await self._call("DELETE", f"/v1/rooms/{quoted(room_id)}", RemoveResult)
 
     async def restore_room(self, room_id: str, wanted: RestoreRoomRequest) -> Room:
         """Needs ``admin``. Bring a removed room back, with these members."""
-        return await self._call("POST", f"/v1/rooms/{_quoted(room_id)}/restore", Room, encode(wanted))
+        return await self._call("POST", f"/v1/rooms/{quoted(room_id)}/restore", Room, encode(wanted))
+
+    async def search(self, **wanted: str) -> FoundMessages:
+        """A page of what was found, newest first; the parameters are those of ``GET /v1/search``.
+
+        A server that has no search: ``ServerAnswered`` with code ``unknown_route``, or ``ServerMisbehaved``.
+        """
+        return await self._get(f"/v1/search?{urlencode(wanted)}", FoundMessages)
 
     async def artifacts(self, target: Target, page: PageRequest = FIRST_PAGE) -> ArtifactPage:
         """A page of the artifacts of a room with its threads, of one thread, or of a DM, oldest first."""
         match target.kind:
             case TargetKind.ROOM:
-                of = f"room_id={_quoted(target.room_id)}"
+                of = f"room_id={quoted(target.room_id)}"
             case TargetKind.THREAD:
-                of = f"thread_id={_quoted(target.thread_id)}"
+                of = f"thread_id={quoted(target.thread_id)}"
             case TargetKind.DM:
-                of = f"dm_id={_quoted(target.dm_id)}"
+                of = f"dm_id={quoted(target.dm_id)}"
             case _:
                 raise ValueError(f"no artifacts of kind {target.kind!r}")
         return await self._get(f"/v1/artifacts?{of}", ArtifactPage, page)
@@ -169,14 +162,14 @@ class MoltnetClient:
 
     async def paired_network(self, pairing_id: str) -> Network:
         """What the network of a pairing says of itself, asked now. Status 502 if it gave no answer."""
-        return await self._get(f"/v1/pairings/{_quoted(pairing_id)}/network", Network)
+        return await self._get(f"/v1/pairings/{quoted(pairing_id)}/network", Network)
 
     async def agents(self, page: PageRequest = FIRST_PAGE) -> AgentPage:
         """A page of the agents that this credential may see, by id."""
         return await self._get("/v1/agents", AgentPage, page)
 
     async def agent(self, agent_id: str) -> AgentSummary:
-        return await self._get(f"/v1/agents/{_quoted(agent_id)}", AgentSummary)
+        return await self._get(f"/v1/agents/{quoted(agent_id)}", AgentSummary)
 
     async def register_agent(self, wanted: RegisterAgentRequest) -> AgentRegistration:
         """Claim an id, or refresh a claim. A minted ``agent_token`` comes once and never again: store it at once.
@@ -187,7 +180,7 @@ class MoltnetClient:
 
     async def remove_agent(self, agent_id: str) -> RemoveResult:
         """Needs ``admin``. Its token dies, its memberships end, its messages stay."""
-        return await self._call("DELETE", f"/v1/agents/{_quoted(agent_id)}", RemoveResult)
+        return await self._call("DELETE", f"/v1/agents/{quoted(agent_id)}", RemoveResult)
 
     async def credentials(self, page: PageRequest = FIRST_PAGE) -> CredentialPage:
         """A page of what agents are held by, by id: all of them with ``admin``, its own with an agent's token."""
@@ -198,15 +191,15 @@ class MoltnetClient:
 
         Not repeated after a loss: the next one would be another token.
         """
-        return await self._call("POST", f"/v1/agents/{_quoted(agent_id)}/token", AgentRegistration)
+        return await self._call("POST", f"/v1/agents/{quoted(agent_id)}/token", AgentRegistration)
 
     async def revoke_agent_token(self, agent_id: str) -> AgentCredential:
         """With ``admin`` or the agent's own token. Nobody holds the agent then, until its token is replaced."""
-        return await self._call("DELETE", f"/v1/agents/{_quoted(agent_id)}/token", AgentCredential)
+        return await self._call("DELETE", f"/v1/agents/{quoted(agent_id)}/token", AgentCredential)
 
     async def request_approval(self, agent_id: str, wanted: RequestApprovalRequest) -> Approval:
         """Ask whether a message may wake an agent; asked again, what became of it."""
-        return await self._call("POST", f"/v1/agents/{_quoted(agent_id)}/approvals", Approval, encode(wanted))
+        return await self._call("POST", f"/v1/agents/{quoted(agent_id)}/approvals", Approval, encode(wanted))
 
     async def approvals(self, page: PageRequest = FIRST_PAGE, *, state: str = "", agent_id: str = "") -> ApprovalPage:
         """A page of the approvals that this credential may see, the newest first."""
@@ -214,20 +207,7 @@ class MoltnetClient:
         return await self._get(f"/v1/approvals?{query}" if query else "/v1/approvals", ApprovalPage, page)
 
     async def approval(self, approval_id: str) -> Approval:
-        return await self._get(f"/v1/approvals/{_quoted(approval_id)}", Approval)
-
-    async def decide_approval(self, approval_id: str, state: ApprovalState, decision: DecisionRequest) -> Approval:
-        """Needs ``admin``. Approve or deny; what was decided before stays, and is told with 409."""
-        verb = "approve" if state is ApprovalState.APPROVED else "deny"
-        return await self._call("POST", f"/v1/approvals/{_quoted(approval_id)}/{verb}", Approval, encode(decision))
-
-    async def reload(self) -> ReloadResult:
-        """Needs ``admin``. Let the server take over its changed config file: all of it, or nothing."""
-        return await self._call("POST", "/v1/admin/reload", ReloadResult)
-
-    async def apply(self, wanted: ApplyRequest) -> ApplyResult:
-        """Needs ``admin``. Make rooms and agents what is said: all of it, or nothing."""
-        return await self._call("POST", "/v1/apply", ApplyResult, encode(wanted))
+        return await self._get(f"/v1/approvals/{quoted(approval_id)}", Approval)
 
     async def send(self, message: SendMessageRequest) -> MessageAccepted:
         """Post a message, again and again until the server has answered: a repeat with the same id is stored once.
@@ -251,8 +231,8 @@ class MoltnetClient:
             try:
                 return await self._try_send(body)
             except ClientError as error:
-                wait_seconds = max(delay_seconds, _asked_wait_seconds(error))
-                if not error.worth_repeating or not _has_time(tried, wait_seconds):
+                wait_seconds = max(delay_seconds, asked_wait_seconds(error))
+                if not error.worth_repeating or not has_time(tried, wait_seconds):
                     raise
             await trio.sleep(wait_seconds)
         raise AssertionError("the delays have no end")
@@ -281,48 +261,11 @@ class MoltnetClient:
         finally:
             await stream.aclose()
 
-    async def relay_queues(self) -> RelayQueues:
-        """How much waits for each pairing. Needs ``observe`` or ``admin``."""
-        return await self._get("/v1/outbox", RelayQueues)
-
-    async def dead_letters(self, pairing_id: str, page: PageRequest = FIRST_PAGE) -> DeadLetterPage:
-        """A page of what the network of a pairing refused. Needs ``observe`` or ``admin``."""
-        return await self._get(f"/v1/pairings/{_quoted(pairing_id)}/dead-letters", DeadLetterPage, page)
-
-    async def retry_dead_letter(self, pairing_id: str, message_id: str) -> RelayResult:
-        """Needs ``admin``. None of that message: ``ServerAnswered`` with status 404."""
-        path = f"/v1/pairings/{_quoted(pairing_id)}/dead-letters/{_quoted(message_id)}"
-        return await self._call("POST", f"{path}/retry", RelayResult)
-
-    async def drop_dead_letter(self, pairing_id: str, message_id: str) -> RelayResult:
-        """The same."""
-        path = f"/v1/pairings/{_quoted(pairing_id)}/dead-letters/{_quoted(message_id)}"
-        return await self._call("DELETE", path, RelayResult)
-
     async def text(self, path: str, *, max_bytes: int) -> str:
         """A text document such as ``/skill.md``. Raises ``AnswerTooLarge`` above ``max_bytes``."""
         answer = await self._http.exchange(Request("GET", path), max_bytes=max_bytes)
         check_status(str(self.server), answer)
         return answer.body.decode("utf-8", "replace")
-
-    async def _get(self, path: str, kind: type[T], page: PageRequest = FIRST_PAGE) -> T:
-        return await self._call("GET", paged(path, page), kind)
-
-    async def _call(self, method: str, path: str, kind: type[T], body: bytes = b"") -> T:
-        """Ask, and again when the server says 429 and when to come back: it has done nothing yet."""
-        for tried in itertools.count(1):
-            try:
-                return await self._ask(method, path, kind, body)
-            except ServerAnswered as error:
-                wait_seconds = error.retry_after_seconds
-                if error.status != TOO_MANY_REQUESTS or wait_seconds is None or not _has_time(tried, wait_seconds):
-                    raise
-            await trio.sleep(wait_seconds)
-        raise AssertionError("the tries have no end")
-
-    async def _ask(self, method: str, path: str, kind: type[T], body: bytes = b"") -> T:
-        answer = await self._http.exchange(Request(method, path, _JSON if body else (), body))
-        return read_answer(str(self.server), answer, kind)
 
 
 @asynccontextmanager
@@ -351,26 +294,3 @@ async def open_client(
         headers["Authorization"] = f"Bearer {token}"
     async with open_http(server, headers=headers, environ=os.environ if environ is None else environ, tls=tls) as http:
         yield MoltnetClient(http)
-
-
-def paged(path: str, page: PageRequest) -> str:
-    """``path`` with the query that asks for ``page``."""
-    query = {name: value for name, value in attrs.asdict(page).items() if value != getattr(FIRST_PAGE, name)}
-    joint = "&" if "?" in path else "?"
-    return f"{path}{joint}{urlencode(query)}" if query else path
-
-
-def _quoted(id: str) -> str:
-    return quote(id, safe="")
-
-
-def _asked_wait_seconds(error: ClientError) -> float:
-    asked = error.retry_after_seconds if isinstance(error, ServerAnswered) else None
-    return asked or 0.0
-
-
-def _has_time(tried: int, wait_seconds: float) -> bool:
-    deadline = trio.current_effective_deadline()
-    if deadline == float("inf"):
-        return tried < MAX_SEND_TRIES and wait_seconds <= MAX_UNBOUNDED_WAIT_SECONDS
-    return trio.current_time() + wait_seconds < deadline

@@ -21,6 +21,7 @@ import trio
 from moltnet.client.address import ServerAddress
 from moltnet.client.errors import AttachRefused, ConnectionLost, one_line, single_error
 from moltnet.client.websocket import PASSING_CODES, POLICY, WebSocket, WebSocketClosed, open_websocket
+from moltnet.protocol.agents import About
 from moltnet.protocol.attachment import (
     Attached,
     ClientInput,
@@ -47,6 +48,7 @@ class Attacher:
     agent_name: str = ""
     cursor: str = ""
     capabilities: FrameCapabilities = EVERYTHING
+    about: About = attrs.field(default=About())
 
 
 @attrs.define(eq=False)
@@ -170,6 +172,7 @@ async def open_attachment(
         attacher.agent_name,
         cursor=attacher.cursor,
         capabilities=attacher.capabilities,
+        about=attacher.about,
         now=trio.current_time(),
     )
     async with open_websocket(server, token, os.environ if environ is None else environ, tls=tls) as websocket:

@@ -5,39 +5,15 @@ key. What the keys mean is decided by ``shapes`` and the rules of each file.
 """
 
 import json
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Final, NoReturn
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 import attrs
-import yaml
 
 from moltnet.config.json_lines import json_lines
-from moltnet.config.limits import MAX_CONFIG_DEPTH, MAX_CONFIG_VALUES
+from moltnet.config.limits import MAX_CONFIG_DEPTH
 from moltnet.config.problems import ROOT, Problem
-
-_STR: Final = "tag:yaml.org,2002:str"
-_NULL: Final = "tag:yaml.org,2002:null"
-_BOOL: Final = "tag:yaml.org,2002:bool"
-_INT: Final = "tag:yaml.org,2002:int"
-_FLOAT: Final = "tag:yaml.org,2002:float"
-_MERGE: Final = "tag:yaml.org,2002:merge"
-_BOOL_WORD: Final = "!bool-word"
-# Characters that YAML keeps for itself, as the parser names them.
-_RESERVED: Final = re.compile(r"found character '([@`%])' that cannot start any token")
-# These quote kinds of tokens, never the text.
-_NAMES_TOKENS: Final = ("expected <block end>, but found", "expected ',' or ", "expected the node content, but found")
-_WRONG_INDENTATION: Final = "wrong indentation here or in the line above"
-
-
-class BoolWord(str):
-    """A plain ``yes``, ``no``, ``on`` or ``off``: text, or a boolean where the field is one (YAML 1.1 has them)."""
-
-    __slots__ = ()
-
-    @property
-    def truth(self) -> bool:
-        return self.lower() in ("y", "yes", "on")
+from moltnet.config.walks import Refused, Walk
 
 
 @attrs.frozen
@@ -49,29 +25,6 @@ class Document:
     problems: tuple[Problem, ...] = ()
 
 
-class _Refused(Exception):
-    """The document cannot be walked to its end."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Scalars of YAML 1.2: no dates, no base 60, and too many digits for a number are text (a token may be such)."""
-
-    # Starts empty instead of from the base's YAML 1.1 table.
-    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}  # type: ignore[misc]  # the stubs miss ClassVar
-
-
-for _tag, _pattern, _first in (
-    (_NULL, r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    (_BOOL, r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    (_BOOL_WORD, r"y|Y|yes|Yes|YES|n|N|no|No|NO|on|On|ON|off|Off|OFF", list("yYnNoO")),
-    (_INT, r"[-+]?[0-9]{1,18}|0o[0-7]{1,20}|0x[0-9a-fA-F]{1,16}", list("-+0123456789")),
-    # Without exponents: a hexadecimal token may hold one "e" between digits.
-    (_FLOAT, r"[-+]?(?:[0-9]{1,18}\.[0-9]{0,18}|\.[0-9]{1,18})", list("-+.0123456789")),
-    (_MERGE, r"<<", ["<"]),
-):
-    _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _first)
-
-
 def parse_document(data: bytes, *, is_json: bool) -> Document:
     """Read one document; never raises for what ``data`` holds."""
     try:
@@ -81,60 +34,21 @@ def parse_document(data: bytes, *, is_json: bool) -> Document:
         return Document(None, problems=(Problem(ROOT, "is not UTF-8 text", line),))
     if not text.strip():
         return Document(None, problems=(Problem(ROOT, "is empty"),))
-    walk = _Walk()
+    walk = Walk()
     try:
-        root = walk.value(_parse_json(text), ROOT) if is_json else walk.node(_compose(text), ROOT, 0)
         if is_json:
+            root = _value(_parse_json(text), ROOT, walk)
             walk.lines |= json_lines(text)
-    except _Refused as refusal:
+        else:
+            # A tenth of what `moltnet send` loads, and its own file is JSON.
+            from moltnet.config.yaml_documents import read_yaml
+
+            root = read_yaml(text, walk)
+    except Refused as refusal:
         return Document(None, walk.lines, (*walk.problems, *refusal.args))
     except RecursionError:
         return Document(None, problems=(Problem(ROOT, f"is nested deeper than {MAX_CONFIG_DEPTH} levels"),))
     return Document(root, walk.lines, tuple(walk.problems))
-
-
-def _compose(text: str) -> yaml.Node:
-    try:
-        loader = _Loader(text)
-        try:
-            root = loader.get_single_node()
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else None
-        if error.context == "expected a single document in the stream":
-            raise _Refused(Problem(ROOT, "must hold one document, a second one starts here", line)) from None
-        raise _Refused(Problem(ROOT, f"is not valid YAML: {_explained(error, text)}", line)) from None
-    except yaml.YAMLError as error:
-        position = getattr(error, "position", None)
-        line = text.count("\n", 0, position) + 1 if position is not None else None
-        raise _Refused(Problem(ROOT, "holds a character that YAML does not allow", line)) from None
-    if root is None:
-        raise _Refused(Problem(ROOT, "is empty"))
-    return root
-
-
-def _explained(error: yaml.MarkedYAMLError, text: str) -> str:
-    """What to do about the mistakes that people make most; for any other, what the parser says."""
-    problem, mark = error.problem or "", error.problem_mark
-    before = text[mark.index - mark.column : mark.index] if mark else ""  # on the same line
-    starts_line = mark is not None and not before.strip()
-    if problem.startswith("found character '\\t'"):
-        return "a tab cannot indent YAML, use spaces" if starts_line else "a tab cannot stand here, use spaces"
-    if found := _RESERVED.match(problem):
-        return f'"{found[1]}" must be quoted'
-    if problem == "mapping values are not allowed here":
-        # The mark is at the colon. An earlier one on its line is the key's; without one, the key is out of place.
-        return 'put the value in quotes, it holds ": "' if ": " in before else _WRONG_INDENTATION
-    if problem.startswith(("expected <block end>", "expected '<document start>'")) and starts_line:
-        return _WRONG_INDENTATION
-    return problem if problem.startswith(_NAMES_TOKENS) else _without_quotes(problem)
-
-
-def _without_quotes(problem: str) -> str:
-    # The parser quotes what it read (an alias, a tag), and that may be an unquoted secret.
-    return re.sub(r"\s*['\"].*['\"]", "", problem or "syntax error", flags=re.DOTALL)
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -149,97 +63,22 @@ def _parse_json(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_Pairs, parse_constant=refuse_constant)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
-            raise _Refused(Problem(ROOT, "must hold one document, something follows it", error.lineno)) from None
-        raise _Refused(Problem(ROOT, f"is not valid JSON: {error.msg}", error.lineno)) from None
+            raise Refused(Problem(ROOT, "must hold one document, something follows it", error.lineno)) from None
+        raise Refused(Problem(ROOT, f"is not valid JSON: {error.msg}", error.lineno)) from None
     except ValueError:
-        raise _Refused(Problem(ROOT, "is not valid JSON: a number is not finite or has too many digits")) from None
+        raise Refused(Problem(ROOT, "is not valid JSON: a number is not finite or has too many digits")) from None
 
 
-@attrs.define(eq=False)
-class _Walk:
-    """Turns what a parser gave into dicts, lists and scalars, noting lines and duplicate keys on the way."""
-
-    lines: dict[str, int] = attrs.field(factory=dict)
-    problems: list[Problem] = attrs.field(factory=list)
-    _values: int = 0
-
-    def _count(self, depth: int) -> None:
-        self._values += 1
-        if self._values > MAX_CONFIG_VALUES:
-            raise _Refused(Problem(ROOT, f"holds more than {MAX_CONFIG_VALUES} values"))
-        if depth > MAX_CONFIG_DEPTH:
-            raise _Refused(Problem(ROOT, f"is nested deeper than {MAX_CONFIG_DEPTH} levels"))
-
-    def value(self, value: Any, path: str, depth: int = 0) -> Any:
-        """One parsed JSON value."""
-        self._count(depth)
-        if isinstance(value, _Pairs):
-            result: dict[str, Any] = {}
-            for key, item in value:
-                if key in result:
-                    self.problems.append(Problem(f"{path}.{key}", "is given twice"))
-                result[key] = self.value(item, f"{path}.{key}", depth + 1)
-            return result
-        if isinstance(value, list):
-            return [self.value(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
-        return value
-
-    def node(self, node: yaml.Node, path: str, depth: int) -> Any:
-        """One composed YAML node."""
-        self._count(depth)
-        self.lines.setdefault(path, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path, depth)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.node(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(node.value)]
-        return self._scalar(node, path)
-
-    def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
+def _value(value: Any, path: str, walk: Walk, depth: int = 0) -> Any:
+    """One parsed JSON value, as dicts, lists and scalars; duplicate keys are noted on the way."""
+    walk.count(depth)
+    if isinstance(value, _Pairs):
         result: dict[str, Any] = {}
-        merged: dict[str, Any] = {}
-        for key, item in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                self.problems.append(Problem(path, "has a key that is not text", line))
-                continue
-            if key.tag == _MERGE:
-                for source in self._merge_sources(item, path, depth):
-                    for name, value in self._mapping(source, path, depth + 1).items():
-                        merged.setdefault(name, value)
-                continue
-            inner = f"{path}.{key.value}"
-            if key.value in result:
-                self.problems.append(Problem(inner, "is given twice", line))
-            self.lines[inner] = line
-            result[key.value] = self.node(item, inner, depth + 1)
-        return merged | result
-
-    def _merge_sources(self, node: yaml.Node, path: str, depth: int) -> Iterator[yaml.MappingNode]:
-        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        for source in sources:
-            self._count(depth + 1)
-            if isinstance(source, yaml.MappingNode):
-                yield source
-            else:
-                self.problems.append(Problem(path, "merges something without keys", node.start_mark.line + 1))
-
-    def _scalar(self, node: yaml.Node, path: str) -> Any:
-        text: str = node.value
-        try:
-            match node.tag:
-                case tag if tag == _STR:
-                    return text
-                case tag if tag == _BOOL_WORD:
-                    return BoolWord(text)
-                case tag if tag == _NULL:
-                    return None
-                case tag if tag == _BOOL:
-                    return {"true": True, "false": False}[text.lower()]
-                case tag if tag == _INT:
-                    return int(text, 0) if text[:2] in ("0x", "0o") else int(text, 10)
-                case tag if tag == _FLOAT:
-                    return float(text)
-        except (ValueError, KeyError):
-            pass
-        self.problems.append(Problem(path, "has a type tag that is not allowed here", node.start_mark.line + 1))
-        return text
+        for key, item in value:
+            if key in result:
+                walk.problems.append(Problem(f"{path}.{key}", "is given twice"))
+            result[key] = _value(item, f"{path}.{key}", walk, depth + 1)
+        return result
+    if isinstance(value, list):
+        return [_value(item, f"{path}[{index}]", walk, depth + 1) for index, item in enumerate(value)]
+    return value

@@ -16,11 +16,12 @@ from typing import Any, Final, TypeVar
 import attrs
 from cattrs import Converter
 
-from moltnet.config.documents import BoolWord, Document, parse_document
+from moltnet.config.documents import Document, parse_document
 from moltnet.config.files import ConfigFile, read_config_file
 from moltnet.config.problems import ROOT, Findings
 from moltnet.config.secrets import Secret
 from moltnet.config.server_limits import CountSpec
+from moltnet.config.walks import BoolWord
 from moltnet.protocol.codec import WrongType, explain, make_converter
 
 T = TypeVar("T")

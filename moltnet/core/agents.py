@@ -7,6 +7,7 @@ from moltnet.auth.tokens import agent_key, new_agent_token
 from moltnet.config.settings import AuthMode, Registration, Scope
 from moltnet.core.access import Viewer, can_read_room, require
 from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, Refused
+from moltnet.core.muting import mute_now
 from moltnet.core.network import NetworkContext
 from moltnet.core.pages import id_page_json, merged_keys, unknown_cursor
 from moltnet.protocol import limits
@@ -220,4 +221,8 @@ def _summary(context: NetworkContext, fqid: str, viewer: Viewer, connected: IsCo
         actor_uid="" if stored is None else stored.registration.actor_uid,
         fqid=fqid,
         rooms=tuple(_shared_rooms(context, fqid, viewer)),
+        last_seen_at=context.sightings.last_seen_at(stored.id) if stored and viewer.all_reports else Timestamp(""),
+        runtime=context.sightings.about(stored.id).runtime if stored and viewer.all_reports else "",
+        host=context.sightings.about(stored.id).host if stored and viewer.all_reports else "",
+        mute=mute_now(context, stored.id) if stored and (viewer.all_reports or fqid in viewer.agents) else None,
     )

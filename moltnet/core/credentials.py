@@ -3,22 +3,24 @@
 Tokens of the config file live and die there; ``moltnet.reload`` takes over what changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from moltnet.auth.claims import ANONYMOUS_KEY, NOBODY_KEY, Claims, CredentialKind
 from moltnet.auth.tokens import AGENT_PREFIX, STATIC_PREFIX, agent_key, key_fingerprint, new_agent_token
-from moltnet.config.settings import AuthMode, Scope
+from moltnet.config.settings import AuthMode, Scope, TokenSettings
 from moltnet.core.access import require
 from moltnet.core.errors import Conflict, NotFound
 from moltnet.core.network import NetworkContext
 from moltnet.core.pages import id_page_json, merged_keys, unknown_cursor
 from moltnet.log import get_logger
 from moltnet.protocol.agents import AgentRegistration
-from moltnet.protocol.credentials import AgentCredential, Holder
+from moltnet.protocol.credentials import AgentCredential, ConfiguredToken, Holder
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import parse_address
 from moltnet.protocol.ids import AgentId
 from moltnet.protocol.pages import PageRequest
+from moltnet.protocol.times import Timestamp, format_timestamp
 from moltnet.storage.commands import AgentMissing, ChangeCredential, CredentialChanged, CredentialElsewhere
 from moltnet.storage.records import StoredAgent
 
@@ -37,6 +39,38 @@ def list_credentials(context: NetworkContext, claims: Claims, page: PageRequest)
     if cursor and (cursor not in ids or context.directory.agent(cursor) is None):
         raise unknown_cursor(page)
     return id_page_json("credentials", _described(context, merged_keys(ids, page=page)), page)
+
+
+def list_tokens(context: NetworkContext, tokens: Iterable[TokenSettings], page: PageRequest) -> bytes:
+    """The tokens of the config file, by id, as JSON: what they are good for, never what they are.
+
+    Raises ``Invalid`` for a foreign cursor.
+    """
+    by_id = {token.id: token for token in tokens}
+    cursor = page.before or page.after
+    if cursor and cursor not in by_id:
+        raise unknown_cursor(page)
+    now = context.clock()
+    found = (_configured(by_id[id], now) for id in merged_keys(sorted(by_id), page=page))
+    return id_page_json("tokens", found, page)
+
+
+def _configured(token: TokenSettings, now: datetime) -> ConfiguredToken:
+    ends = token.previous_expires_at
+    return ConfiguredToken(
+        id=token.id,
+        scopes=tuple(sorted(token.scopes)),
+        agents=token.agents,
+        network=token.network or "",
+        expires_at=_time(token.expires_at),
+        is_expired=token.expires_at is not None and token.expires_at <= now,
+        is_rotating=token.previous_value is not None and (ends is None or ends > now),
+        previous_expires_at=_time(ends),
+    )
+
+
+def _time(moment: datetime | None) -> Timestamp:
+    return Timestamp("") if moment is None else format_timestamp(moment)
 
 
 async def replace_token(context: NetworkContext, agent_id: str, claims: Claims) -> AgentRegistration:

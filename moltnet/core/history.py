@@ -2,6 +2,7 @@
 
 from moltnet.core.access import Viewer, can_read_direct
 from moltnet.core.errors import Forbidden, NotFound
+from moltnet.core.excerpts import messages_around, messages_from
 from moltnet.core.network import NetworkContext
 from moltnet.core.pages import id_page_json, stored_page_json, unknown_cursor
 from moltnet.core.rooms import readable_room
@@ -77,6 +78,10 @@ def _require_directs(context: NetworkContext) -> None:
 
 
 async def _messages(context: NetworkContext, history: History, page: PageRequest) -> bytes:
+    if page.around:
+        return await messages_around(context, history, page.around, page.limit)
+    if page.at is not None:
+        return await messages_from(context, history, page.at, page.limit)
     try:
         found = await context.store.message_page(history, page)
     except UnknownCursor:

@@ -5,6 +5,8 @@ the message, whoever sends it there.
 """
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import orjson
@@ -12,12 +14,13 @@ import orjson
 from moltnet.auth.claims import Claims
 from moltnet.core.access import can_write_room
 from moltnet.core.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge, Unauthenticated
+from moltnet.core.muting import check_may_speak
 from moltnet.core.network import NetworkContext
 from moltnet.core.recipients import mentioned
 from moltnet.core.relaying import relays_of
 from moltnet.core.senders import Sender, prove_sender, spoken_for, wrong_network
 from moltnet.protocol import limits
-from moltnet.protocol.codec import Problem, encode, unstructure
+from moltnet.protocol.codec import Problem, encode_plain, unstructure
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import canonical_member
 from moltnet.protocol.ids import DirectId, MessageId, NetworkId, new_message_id
@@ -89,6 +92,7 @@ def _check_participants(target: Target, local: NetworkId) -> None:
 def _admitted(context: NetworkContext, request: SendMessageRequest, claims: Claims) -> Sender:
     """Who sends, if it may."""
     sender = prove_sender(request.sender, request.origin, claims, context.policy, context.directory)
+    check_may_speak(context, sender.address)
     if request.target.kind != TargetKind.DM:
         _check_room(context, request.target, sender, claims)
     return sender
@@ -126,7 +130,8 @@ def _command(context: NetworkContext, request: SendMessageRequest, sender: Sende
         mentions=mentions,
         created_at=context.now(),
     )
-    body = encode(message)
+    plain = unstructure(message)
+    body = encode_plain(plain)
     if len(body) > limits.MAX_FRAME_BYTES - _FRAME_OVERHEAD_BYTES:
         raise TooLarge(
             ErrorCode.MESSAGE_TOO_LARGE,
@@ -134,7 +139,7 @@ def _command(context: NetworkContext, request: SendMessageRequest, sender: Sende
             "delivered to every reader",
         )
     relays = relays_of(message, context.id, context.terms.relaying)
-    return AppendMessage(message, body, _content_digest(message, request.mentions), mentions, relays)
+    return AppendMessage(message, body, _content_digest(plain, request.mentions), mentions, relays)
 
 
 def _origin(claimed: MessageOrigin, message_id: MessageId, local: NetworkId) -> MessageOrigin:
@@ -156,13 +161,14 @@ def _stored_target(target: Target, local: NetworkId) -> Target:
             return Target(kind=target.kind, room_id=target.room_id)
 
 
-def _content_digest(message: Message, mentions: tuple[str, ...]) -> bytes:
+def _content_digest(message: Mapping[str, Any], mentions: tuple[str, ...]) -> bytes:
     """What must be equal for two sends under one id to be the same: all but the time and who is a member by now.
 
-    ``mentions`` are those that the sender listed, as it wrote them.
+    ``message`` is in plain values; ``mentions`` are those that the sender listed, as it wrote them.
     """
-    content = (message.origin, message.target, attrs.evolve(message.sender, name=""), message.parts, mentions)
-    return hashlib.sha256(orjson.dumps([unstructure(value) for value in content], option=orjson.OPT_SORT_KEYS)).digest()
+    sender = {key: value for key, value in message["from"].items() if key != "name"}
+    content = (message["origin"], message["target"], sender, message["parts"], mentions)
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def _answer(request: SendMessageRequest, outcome: MessageOutcome) -> MessageAccepted:

@@ -11,6 +11,7 @@ from moltnet.auth.policy import AuthPolicy
 from moltnet.auth.reserved import ReservedNames
 from moltnet.config.settings import PairingSettings, Scope
 from moltnet.core.recipients import Aliases
+from moltnet.core.sightings import Sightings
 from moltnet.directory import Directory
 from moltnet.journal import Journal
 from moltnet.protocol.ids import AgentId, NetworkId
@@ -52,6 +53,7 @@ class NetworkContext:
     journal: Journal
     clock: WallClock
     terms: Terms
+    sightings: Sightings = attrs.Factory(lambda self: Sightings(self.directory), takes_self=True)
     pairings_now: Callable[[], tuple[Pairing, ...]] = tuple
     """How each pairing is at this moment, by id."""
 

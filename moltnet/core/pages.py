@@ -45,8 +45,8 @@ def id_page_json(name: str, items: Iterable[Listed], page: PageRequest, *, more_
         last_id = item.id
     cursor = last_id if more_follow else ""
     if page.before:
-        return _json(name, bodies[::-1], PageInfo(more_follow, next_before=cursor))
-    return _json(name, bodies, PageInfo(more_follow, next_after=cursor))
+        return page_json(name, bodies[::-1], PageInfo(more_follow, next_before=cursor))
+    return page_json(name, bodies, PageInfo(more_follow, next_after=cursor))
 
 
 def merged_keys(*lists: Sequence[Key], page: PageRequest) -> Iterator[Key]:
@@ -65,7 +65,7 @@ def stored_page_json(name: str, found: StoredPage, page: PageRequest) -> bytes:
         info = PageInfo(found.has_more, next_after=found.last_id if found.has_more else "")
     else:
         info = PageInfo(found.has_more, next_before=found.first_id if found.has_more else "")
-    return _json(name, found.items, info)
+    return page_json(name, found.items, info)
 
 
 def unknown_cursor(page: PageRequest) -> Invalid:
@@ -76,5 +76,6 @@ def unknown_cursor(page: PageRequest) -> Invalid:
     return Invalid(message, [Problem(f"$.{name}", problem)], ErrorCode.INVALID_CURSOR)
 
 
-def _json(name: str, items: Sequence[bytes], info: PageInfo) -> bytes:
+def page_json(name: str, items: Sequence[bytes], info: PageInfo) -> bytes:
+    """A page around items that are JSON already."""
     return f'{{"{name}":['.encode() + b",".join(items) + b'],"page":' + encode(info) + b"}"

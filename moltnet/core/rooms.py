@@ -21,10 +21,12 @@ from moltnet.protocol.rooms import (
     RestoreRoomRequest,
     Room,
     UpdateRoomMembersRequest,
+    UpdateRoomRequest,
     Visibility,
     WritePolicy,
     member_list_problems,
     room_problems,
+    update_problems,
 )
 from moltnet.protocol.times import Timestamp
 from moltnet.storage.commands import (
@@ -35,7 +37,9 @@ from moltnet.storage.commands import (
     RoomStored,
     RoomTaken,
     UpdateMembers,
+    UpdateRoom,
 )
+from moltnet.storage.store import UnknownCursor
 
 FIRST_PAGE: Final = PageRequest()
 
@@ -118,6 +122,37 @@ async def update_members(context: NetworkContext, room_id: str, request: UpdateR
     if isinstance(outcome, RoomMissing):
         raise NotFound(ErrorCode.UNKNOWN_ROOM, f'unknown room "{room_id}"')
     return outcome.room
+
+
+async def update_room(context: NetworkContext, room_id: str, request: UpdateRoomRequest) -> Room:
+    """Change name, visibility and write policy. Raises ``Invalid``, ``NotFound``."""
+    request = request.trimmed()
+    problems = list(update_problems(request))
+    if problems:
+        raise Invalid.from_problems(problems)
+    _check_could_exist(room_id)
+    outcome = await context.journal.commit(
+        UpdateRoom(
+            RoomId(room_id),
+            name=request.name or None,
+            visibility=Visibility(request.visibility) if request.visibility else None,
+            write_policy=WritePolicy(request.write_policy) if request.write_policy else None,
+            at=context.now(),
+        )
+    )
+    if isinstance(outcome, RoomMissing):
+        raise NotFound(ErrorCode.UNKNOWN_ROOM, f'unknown room "{room_id}"')
+    return outcome.room
+
+
+async def list_removed_rooms(context: NetworkContext, page: PageRequest) -> bytes:
+    """A page of removed rooms, by id, as JSON. Raises ``Invalid`` for a foreign cursor, ``StorageError``."""
+    try:
+        found, has_more = await context.store.removed_rooms(page)
+    except UnknownCursor:
+        raise unknown_cursor(page) from None
+    rooms = [attrs.evolve(stored.room, removed_at=stored.removed_at) for stored in found]
+    return id_page_json("rooms", rooms[::-1] if page.before else rooms, page, more_follow=has_more)
 
 
 def _check_could_exist(room_id: str) -> None:

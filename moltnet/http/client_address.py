@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import attrs
 
+from moltnet.http.request_headers import RequestHeaders
 from moltnet.protocol.limits import CACHED_ADDRESSES, MAX_PROXIES
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -73,21 +74,25 @@ def client_of(scope: Mapping[str, Any], trusted: Sequence[IpNetwork] = ()) -> Cl
 
     Whatever the headers hold, this answers; it raises nothing.
     """
-    headers: dict[bytes, list[bytes]] = {name: [] for name in _NAMES}
-    for name, value in scope["headers"]:
-        if (found := headers.get(name)) is not None:
-            found.append(value)
-    peer = parse_ip(str((scope.get("client") or ("",))[0]))
+    peer = str((scope.get("client") or ("",))[0])
     scheme = "https" if scope.get("scheme") in ("https", "wss") else "http"
-    hosts = headers[b"host"]
+    headers = RequestHeaders.of(field for field in scope["headers"] if field[0] in _NAMES)
+    return client_at(peer, scheme, headers, trusted)
+
+
+def client_at(peer_text: str, scheme: str, headers: RequestHeaders, trusted: Sequence[IpNetwork]) -> ClientAddress:
+    """The caller whose connection comes from ``peer_text``, as ``client_of``."""
+    peer = parse_ip(peer_text)
+    hosts = headers.every(b"host")
     host = _checked_host(hosts[0].decode("latin-1")) if len(hosts) == 1 else ""
     ip = "" if peer is None else str(peer)
+    forwarded_for = headers.every(b"x-forwarded-for")
     if not is_trusted(peer, trusted):
-        is_unheard = bool(headers[b"x-forwarded-for"]) and peer is not None and peer.is_private
+        is_unheard = bool(forwarded_for) and peer is not None and peer.is_private
         return ClientAddress(ip, scheme, host, host, names_host=bool(hosts), is_unheard=is_unheard)
-    address, hops = _behind_proxies(_items(headers[b"x-forwarded-for"]), trusted)
-    told_scheme = _told_at(hops, _items(headers[b"x-forwarded-proto"])).lower()
-    told_host = _checked_host(_told_at(hops, _items(headers[b"x-forwarded-host"])))
+    address, hops = _behind_proxies(_items(forwarded_for), trusted)
+    told_scheme = _told_at(hops, _items(headers.every(b"x-forwarded-proto"))).lower()
+    told_host = _checked_host(_told_at(hops, _items(headers.every(b"x-forwarded-host"))))
     return ClientAddress(
         ip if address is None else str(address),
         told_scheme if told_scheme in _SCHEMES else scheme,

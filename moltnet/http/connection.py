@@ -14,7 +14,7 @@ What is said over it is decided by the application (``moltnet.asgi``).
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import h11
@@ -45,6 +45,33 @@ Send = Callable[[AsgiMessage], Awaitable[None]]
 AsgiApp = Callable[[AsgiMessage, Receive, Send], Awaitable[None]]
 Admit = Callable[[str], AbstractContextManager[bool]]
 
+
+@attrs.frozen
+class Unread:
+    """What somebody else has read from a connection and not served: it is the beginning of a request.
+
+    ``deadline`` is when its head must have come.
+    """
+
+    data: bytes
+    deadline: float
+
+
+class Served(Protocol):
+    """One connection, whoever serves it."""
+
+    def end_if_idle(self) -> None: ...
+    def cut(self) -> None: ...
+
+
+class First(Served, Protocol):
+    """Who sees a connection first, and serves it until there is something for the full parser."""
+
+    async def run(self) -> Unread | None: ...
+
+
+Connect = Callable[[trio.SocketStream], First]
+
 # What one read brings is worked off at a stretch, and nobody else runs meanwhile: 1 KiB holds up to 146 fragments of a
 # WebSocket message, 12 µs each. An honest agent sends little more than ACKs.
 _RECEIVE_BYTES = 64 * limits.KIB
@@ -55,16 +82,18 @@ _RECEIVE_WEBSOCKET_BYTES = limits.KIB
 class Connections:
     """All connections of a server, and what they share. Nothing here waits.
 
-    ``admit`` is given the address of a peer and tells the block whether there is a place for its connection.
+    ``admit`` is given the address of a peer and tells the block whether there is a place for its connection. With
+    ``connect`` connections begin elsewhere (``moltnet.lane``), and some end there.
     """
 
     app: AsgiApp
     config: Config
     admit: Admit = lambda _: nullcontext(True)
+    connect: Connect | None = None
     context: WorkerContext = attrs.field(factory=lambda: WorkerContext(None), init=False)
     backlog: Backlog = attrs.field(factory=Backlog, init=False)
     told: RateLimiter = attrs.field(factory=lambda: RateLimiter(REFUSALS_TOLD), init=False)
-    _open: set["Connection"] = attrs.field(factory=set, init=False)
+    _open: set[Served] = attrs.field(factory=set, init=False)
     _refused: int = attrs.field(default=0, init=False)
 
     def __len__(self) -> int:
@@ -73,11 +102,9 @@ class Connections:
     async def serve(self, stream: trio.SocketStream) -> None:
         """Serve one connection to its end, which is also that of its socket. Raises nothing but cancellation."""
         try:
-            with self.admit(_peer_of(stream)) as is_admitted:
+            with self.admit(peer_of(stream)) as is_admitted:
                 if is_admitted:
-                    connection = Connection(self.app, self.config, self.context, stream, self.backlog, self.told)
-                    with self._counted(connection):
-                        await connection.run()
+                    await self._serve(stream)
             if not is_admitted:
                 await self._refuse(stream)
         except* Exception as group:
@@ -85,6 +112,22 @@ class Connections:
             log.warning("connection failed", reason=describe_error(group))
         finally:
             await trio.aclose_forcefully(stream)
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        unread: Unread | None = None
+        if self.connect is not None:
+            first = self.connect(stream)
+            with self._counted(first):
+                unread = await first.run()
+            if unread is None:
+                return
+        connection = Connection(self.app, self.config, self.context, stream, self.backlog, self.told)
+        with self._counted(connection):
+            await connection.run(unread)
+
+    @property
+    def is_draining(self) -> bool:
+        return self.context.terminated.is_set()
 
     async def drain(self) -> None:
         """Take no more requests: idle connections end now, others with the answer that they wait for."""
@@ -110,7 +153,7 @@ class Connections:
             self._refused -= 1
 
     @contextmanager
-    def _counted(self, connection: "Connection") -> Iterator[None]:
+    def _counted(self, connection: Served) -> Iterator[None]:
         self._open.add(connection)
         try:
             yield
@@ -136,8 +179,11 @@ class Connection:
     _begun: bool = attrs.field(default=False, init=False)
     _broken: bool = attrs.field(default=False, init=False)
 
-    async def run(self) -> None:
-        """Until the peer has left, stayed idle for too long, or an answer said that it is the last one."""
+    async def run(self, unread: Unread | None = None) -> None:
+        """Until the peer has left, stayed idle for too long, or an answer said that it is the last one.
+
+        It may begin with what somebody else has read.
+        """
         socket = self._stream.socket
         try:
             client, server = socket.getpeername(), socket.getsockname()
@@ -158,6 +204,8 @@ class Connection:
             self._protocol.told = self._told
             self._set_idle(True)
             with self._reading:
+                if unread is not None:
+                    await self._go_on(unread)
                 await self._read()
             self._set_deadline(limits.CLOSE_SECONDS)
             await self._protocol.handle(Closed())
@@ -201,6 +249,12 @@ class Connection:
         except Exception:
             log.exception("request crashed", request_id=scope.get("state", {}).get(REQUEST_ID_STATE, ""))
         await send(None)  # the end of the application
+
+    async def _go_on(self, unread: Unread) -> None:
+        self._begun = True
+        scope = self._nursery.cancel_scope
+        scope.deadline = min(scope.deadline, unread.deadline, trio.current_time() + limits.HEAD_SECONDS)
+        await self._protocol.handle(RawData(unread.data))
 
     async def _read(self) -> None:
         while not self._is_given_up():
@@ -291,7 +345,7 @@ async def _linger(stream: trio.SocketStream, seconds: float) -> None:
             pass
 
 
-def _peer_of(stream: trio.SocketStream) -> str:
+def peer_of(stream: trio.SocketStream) -> str:
     """The address of the other end; empty if it has none, or is gone."""
     with suppress(OSError):
         peer = stream.socket.getpeername()

@@ -4,12 +4,14 @@ from quart import Blueprint, Response, request
 
 from moltnet.app import App
 from moltnet.core import artifacts, history
-from moltnet.core.access import Viewer, require
+from moltnet.core.access import Viewer
 from moltnet.core.artifacts import ArtifactFilter
-from moltnet.http.answers import json_answer
+from moltnet.http import hot
+from moltnet.http.answers import json_answer, response_of
 from moltnet.http.auth import Gate
+from moltnet.http.call import READ
+from moltnet.http.current import current_call
 from moltnet.http.parameters import page_request
-from moltnet.http.rooms import READ
 from moltnet.protocol.artifacts import artifact_id_problem
 
 
@@ -19,11 +21,7 @@ def conversations_routes(app: App) -> Blueprint:
     context = app.context
 
     def participant() -> Viewer:
-        """A caller who may have direct conversations: the public has none."""
-        claims, viewer = gate.reader(*READ)
-        if not viewer.agents:
-            require(claims, *READ)
-        return viewer
+        return hot.participant(current_call())
 
     @routes.get("/v1/threads/<thread_id>")
     async def show_thread(thread_id: str) -> Response:
@@ -32,8 +30,7 @@ def conversations_routes(app: App) -> Blueprint:
 
     @routes.get("/v1/threads/<thread_id>/messages")
     async def thread_messages(thread_id: str) -> Response:
-        _, viewer = gate.reader(*READ)
-        return json_answer(await history.thread_messages(context, thread_id.strip(), viewer, page_request()))
+        return response_of(await hot.thread_messages(current_call(), thread_id))
 
     @routes.get("/v1/dms")
     async def list_directs() -> Response:
@@ -45,8 +42,7 @@ def conversations_routes(app: App) -> Blueprint:
 
     @routes.get("/v1/dms/<direct_id>/messages")
     async def direct_messages(direct_id: str) -> Response:
-        viewer = participant()
-        return json_answer(await history.direct_messages(context, direct_id.strip(), viewer, page_request()))
+        return response_of(await hot.direct_messages(current_call(), direct_id))
 
     @routes.get("/v1/artifacts")
     async def list_artifacts() -> Response:

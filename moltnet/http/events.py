@@ -1,66 +1,46 @@
 """``GET /v1/events/stream``: committed events as server-sent events (HTTP API §5).
 
-A stream is a subscription, so one that is read slowly is served from the store and holds no queue here.
+A stream is a subscription, so one that is read slowly is served from the store and holds no queue here. On the fast
+lane the hub moves streams along (``moltnet.lane.events``); who may read what is the same.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import attrs
 import trio
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from moltnet.app import App
-from moltnet.auth.leases import Lease, Suffices
+from moltnet.auth.leases import Lease
 from moltnet.broker import Position, StreamEnded
 from moltnet.core.access import can_see, viewer_of
-from moltnet.http.auth import Gate, require_origin
-from moltnet.http.exchange import exchange_of
-from moltnet.http.rooms import READ
+from moltnet.fanout.frames import stream_event
+from moltnet.http.current import current_call
+from moltnet.http.streams import CACHE_CONTROL, CONTENT_TYPE, KEEP_ALIVE, OPEN, open_stream
 from moltnet.log import get_logger
 from moltnet.protocol import limits
-from moltnet.protocol.ids import is_id
 from moltnet.storage.records import EventRecord
 from moltnet.storage.store import StorageError
 
 log = get_logger("events")
-KEEP_ALIVE = b": keep-alive\n\n"
 
 
 def events_routes(app: App) -> Blueprint:
     routes = Blueprint("events", __name__)
-    gate = Gate(app)
 
     @routes.get("/v1/events/stream")
     async def stream() -> Response:
-        exchange = exchange_of(request.scope)
-        require_origin(app, request.headers.get("Origin"), exchange.client)
-        claims, _ = gate.reader(*READ)
-        if request.method != "HEAD":
-            exchange.held.enter_context(app.admission.stream(claims, exchange.client.source))
-        position = await app.broker.locate(_cursor(), app.context.clock())
-        if request.method == "HEAD":
-            return _answer(b"")
-        exchange.begin_stream()
-        return _answer(EventStream(app, gate.lease(claims, _sees_something(app)), position).chunks())
+        opened = await open_stream(current_call())
+        return _answer(b"" if opened is None else EventStream(app, opened.lease, opened.position).chunks())
 
     return routes
 
 
-def _sees_something(app: App) -> Suffices:
-    return lambda claims: not viewer_of(claims, app.context.policy, app.context.directory).sees_nothing
-
-
 def _answer(body: bytes | AsyncIterator[bytes]) -> Response:
-    answer = Response(body, content_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+    answer = Response(body, content_type=CONTENT_TYPE, headers={"Cache-Control": CACHE_CONTROL})
     # A stream has no end: without this the framework would cut it after a minute.
     answer.timeout = None
     return answer
-
-
-def _cursor() -> str:
-    """The event to resume after: an unusable header falls through to the query, an unusable query to live."""
-    candidates = (request.headers.get("Last-Event-ID", ""), request.args.get("last_event_id", ""))
-    return next((cursor.strip() for cursor in candidates if is_id(cursor.strip())), "")
 
 
 @attrs.define(eq=False)
@@ -76,9 +56,9 @@ class EventStream:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Bytes to write, until the server drains or the lease ends. No scope stays open across a ``yield``."""
-        yield b": stream-open\n\n"
+        yield OPEN
         if self.position.gap is not None:
-            yield _frame(self.position.gap)
+            yield stream_event(self.position.gap)
         subscription = self.app.broker.subscribe(self.position.seq)
         quiet_until = trio.current_time() + limits.SSE_KEEP_ALIVE_SECONDS
         while True:
@@ -108,7 +88,7 @@ class EventStream:
         for record in records:
             if not can_see(viewer, record, policy, directory):
                 continue
-            frame = _frame(record)
+            frame = self.app.hub.frames.frame(record).streamed
             if frames and size_bytes + len(frame) > limits.SSE_CHUNK_BYTES:
                 yield b"".join(frames)
                 frames, size_bytes = [], 0
@@ -121,7 +101,3 @@ class EventStream:
             size_bytes += len(frame)
         if frames:
             yield b"".join(frames)
-
-
-def _frame(record: EventRecord) -> bytes:
-    return f"id: {record.id}\nevent: {record.type}\ndata: ".encode() + record.wire + b"\n\n"

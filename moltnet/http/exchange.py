@@ -4,9 +4,10 @@
 hang-ups and crashes all end here, once. Routes and gates tell it what they find out. Nothing in here answers.
 """
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from typing import Any, Final, Self
 
 import attrs
@@ -14,14 +15,14 @@ import attrs
 from moltnet.auth.claims import Claims, CredentialKind
 from moltnet.http.client_address import ClientAddress, IpNetwork, client_of
 from moltnet.http.headers import REQUEST_ID_STATE, request_id_of
-from moltnet.log import get_logger
+from moltnet.log import LineLogger
 from moltnet.metrics import UNMATCHED, HttpMetrics
 
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-log = get_logger("http")
+log: Final = LineLogger("http")
 
 _KEY: Final = "moltnet.exchange"
 ATTACH_ROUTE: Final = "GET /v1/attach"
@@ -42,6 +43,24 @@ CUT: Final = "cut"
 
 
 @attrs.define(eq=False)
+class Held:
+    """What is let go at the end. Most requests hold nothing, and one that lasts for days should take little for it."""
+
+    _held: tuple[AbstractContextManager[object], ...] = attrs.field(default=(), init=False)
+
+    def enter_context(self, held: AbstractContextManager[object]) -> None:
+        """Hold something until the end. Raises what entering it raises."""
+        held.__enter__()
+        self._held = (held, *self._held)
+
+    def close(self) -> None:
+        """Let go of everything, the last first."""
+        held, self._held = self._held, ()
+        for each in held:
+            each.__exit__(None, None, None)
+
+
+@attrs.define(eq=False)
 class Exchange:
     """A request, a stream or an attachment while it lasts; leaving the block ends it.
 
@@ -59,7 +78,7 @@ class Exchange:
     credential_id: str = attrs.field(default="", init=False)
     status: int = attrs.field(default=0, init=False)
     ending: str = attrs.field(default="", init=False)
-    held: ExitStack = attrs.field(factory=ExitStack, init=False)
+    held: Held = attrs.field(factory=Held, init=False)
     _body_bytes: int = attrs.field(default=0, init=False)
     _is_whole: bool = attrs.field(default=False, init=False)
     _is_stream: bool = attrs.field(default=False, init=False)
@@ -94,9 +113,9 @@ class Exchange:
             case _:
                 self.credential_id = claims.key
 
-    def answered(self, status: int) -> None:
-        """There was an answer, past ``send_from``; a refused or an accepted upgrade."""
-        self.status, self._is_whole = status, True
+    def answered(self, status: int, body_bytes: int = 0) -> None:
+        """There was an answer, past ``send_from``."""
+        self.status, self._body_bytes, self._is_whole = status, body_bytes, True
 
     def begin_stream(self) -> None:
         """What is answered is an event stream: it counts as open until this ends."""
@@ -139,22 +158,23 @@ class Exchange:
         self._metrics.in_progress -= 1
         self._metrics.streams -= self._is_stream
         if error is not None:
-            self.ending = CRASHED if isinstance(error, Exception) else CANCELLED
+            self.ending = CRASHED if isinstance(error, Exception) else self.ending or CANCELLED
         elif not self._is_whole:
             self.ending = self.ending or CUT
         if not self.status:
             self.status = 500 if self.ending == CRASHED else UNANSWERED
         self._metrics.ended(self.method, self.route, self.status, seconds)
+        log.log(self._level, "request", self._line(seconds))
+
+    @property
+    def _level(self) -> int:
         if self.status == TOO_MANY:
             # The limit tells of itself, once a minute: a flood must not fill the disk with lines about it.
-            log.debug("request", **self._line(seconds))
-        elif self.status >= 400:
+            return logging.DEBUG
+        if self.status >= 400:
             # Not as an error: who refuses does what it should, and a crash has been logged, with its traceback.
-            log.warning("request", **self._line(seconds))
-        elif self.route in PROBE_ROUTES:
-            log.debug("request", **self._line(seconds))
-        else:
-            log.info("request", **self._line(seconds))
+            return logging.WARNING
+        return logging.DEBUG if self.route in PROBE_ROUTES else logging.INFO
 
     def _line(self, seconds: float) -> dict[str, object]:
         line: dict[str, object] = {

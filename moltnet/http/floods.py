@@ -1,6 +1,6 @@
-"""Refusing who asks far too often before the framework is troubled: a refusal must cost less than an answer.
+"""Refusing who asks far too often before anything else is looked at: a refusal must cost less than an answer.
 
-Who has a good credential is not known this early. Everybody is counted in ``moltnet.http.auth``.
+Who has a good credential is not known this early. Everybody is counted in ``moltnet.http.call``.
 """
 
 from typing import Final
@@ -8,27 +8,27 @@ from typing import Final
 from moltnet.app import App
 from moltnet.config.settings import AuthMode
 from moltnet.core.errors import RateLimited
+from moltnet.http.entrance import ALIVE_PATH
 from moltnet.http.envelope import STATUS, error_body, refusal_headers
-from moltnet.http.exchange import Exchange, Message, Send
+from moltnet.http.exchange import Exchange, Send
 from moltnet.http.headers import error_headers
+from moltnet.http.request_headers import RequestHeaders
 
-# Whoever looks after the process must not take a busy network for a dead one.
-ALIVE_PATH: Final = "/healthz"
 _AUTHORIZATION: Final = b"authorization"
-_CREDENTIALS: Final = frozenset({_AUTHORIZATION, b"cookie"})
+_COOKIE: Final = b"cookie"
 
 
-def flood(app: App, scope: Message, exchange: Exchange) -> RateLimited | None:
+def flood(app: App, path: str, headers: RequestHeaders, exchange: Exchange) -> RateLimited | None:
     """The refusal of a request whose source has used up what it had, of requests or of guesses; counts nothing else."""
-    if scope["path"] == ALIVE_PATH:
+    if path == ALIVE_PATH:
         return None
     admission, source = app.admission, exchange.client.source
     is_unchecked = app.config.auth.mode is AuthMode.NONE
-    presented = {name for name, _ in scope["headers"]} & _CREDENTIALS
+    presents = _AUTHORIZATION in headers
     try:
-        if is_unchecked or not presented:
+        if is_unchecked or not (presents or _COOKIE in headers):
             admission.check_source(source, is_unchecked=is_unchecked)
-        elif _AUTHORIZATION in presented:
+        elif presents:
             admission.check_guesses(source)
     except RateLimited as error:
         return error

@@ -31,16 +31,24 @@ REQUEST_ID_STATE: Final = "request_id"
 def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The id of a request with these headers: the client's own if it may be echoed, else a new one."""
     given = next((value for name, value in headers if name.lower() == b"x-request-id"), b"")
-    return accepted_request_id(given.decode("latin-1")) or new_request_id()
+    return request_id_from(given.decode("latin-1"))
+
+
+def request_id_from(given: str | None) -> str:
+    """The same for what its header says; ``None`` if it did not come."""
+    return accepted_request_id(given) or new_request_id()
+
+
+def error_fields(request_id: str) -> dict[str, str]:
+    """What stands in the head of every error envelope."""
+    return {**SECURITY, "Cache-Control": NOT_KEPT, "Content-Type": "application/json", "X-Request-Id": request_id}
 
 
 def error_headers(request_id: str, extra: Mapping[str, str] | None = None) -> list[tuple[bytes, bytes]]:
-    """The head of an error envelope that is written without a framework. Names are lower-case, as ASGI wants them."""
-    fields = {
-        **SECURITY,
-        "Cache-Control": NOT_KEPT,
-        "Content-Type": "application/json",
-        "X-Request-Id": request_id,
-        **(extra or {}),
-    }
+    """The head of an error envelope that is written without a framework."""
+    return encoded({**error_fields(request_id), **(extra or {})})
+
+
+def encoded(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Names are lower-case, as ASGI wants them."""
     return [(name.lower().encode(), value.encode()) for name, value in fields.items()]

@@ -19,7 +19,7 @@ from hypercorn.typing import H11SendableEvent
 from moltnet.auth.rates import RateLimiter
 from moltnet.config.server_limits import Rate
 from moltnet.http.envelope import error_body
-from moltnet.http.headers import REQUEST_ID_STATE, error_headers, request_id_of
+from moltnet.http.headers import REQUEST_ID_STATE, encoded, error_fields, request_id_of
 from moltnet.log import get_logger
 from moltnet.protocol.errors import ErrorCode
 
@@ -36,6 +36,7 @@ _REFUSALS: Final[Mapping[int, tuple[ErrorCode, str]]] = {
     431: (ErrorCode.HEADERS_TOO_LARGE, "the headers of the request are too large"),
     501: (ErrorCode.BAD_REQUEST, "this transfer coding is not understood"),
 }
+_CRASHED: Final = (ErrorCode.INTERNAL_ERROR, "internal server error")
 # A request with both may end elsewhere for a proxy in front of us. Nothing that follows it is believed (RFC 9112 §6.3).
 _FRAMINGS: Final = frozenset({b"content-length", b"transfer-encoding"})
 # All that Hypercorn itself says when it refuses something.
@@ -93,7 +94,7 @@ class Http1(H11Protocol):
 
     def _refusal(self, status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
         scope = getattr(self.stream, "scope", {})
-        code, message = _REFUSALS.get(status, (ErrorCode.INTERNAL_ERROR, "internal server error"))
+        _, message = _REFUSALS.get(status, _CRASHED)
         if status == 400 and isinstance(self.stream, WSStream):
             message = _NO_HANDSHAKE
         request_id: str = scope.get("state", {}).get(REQUEST_ID_STATE, "")
@@ -102,6 +103,12 @@ class Http1(H11Protocol):
             peer = self.client[0] if self.client else ""
             if self.told.take(peer, trio.current_time()) == 0:
                 log.warning("request refused", status=status, reason=message, request_id=request_id, client=peer)
-        body = error_body(code, message, request_id) + b"\n"
-        length = {"Content-Length": str(len(body)), "Connection": "close"}
-        return error_headers(request_id, length), body
+        headers, body = refusal(status, request_id, message)
+        length = {**headers, "Content-Length": str(len(body)), "Connection": "close"}
+        return encoded(length), body
+
+
+def refusal(status: int, request_id: str, message: str = "") -> tuple[dict[str, str], bytes]:
+    """What the parser says to what it refuses: headers, but for those of framing, and the envelope."""
+    code, text = _REFUSALS.get(status, _CRASHED)
+    return error_fields(request_id), error_body(code, message or text, request_id) + b"\n"

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from quart import Blueprint, Response
 
 from moltnet.app import App
+from moltnet.config.settings import Scope
 from moltnet.core import pairings
 from moltnet.core.errors import Unreachable
 from moltnet.core.pages import unknown_cursor
@@ -18,6 +19,7 @@ from moltnet.pairing.remote import RemoteRefusedCursor, RemoteUnavailable
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import member_problem
 from moltnet.protocol.pages import PageRequest
+from moltnet.storage.marks import Switch
 
 _NO_PAGE = PageRequest()
 
@@ -54,6 +56,19 @@ def pairings_routes(app: App) -> Blueprint:
         link = _link(app, pairing_id)
         with _asking(link, page):
             return json_answer(await link.agents(page))
+
+    @routes.post("/v1/pairings/<pairing_id>/enable")
+    async def enable(pairing_id: str) -> Response:
+        return await switch(pairing_id.strip(), enabled=True)
+
+    @routes.post("/v1/pairings/<pairing_id>/disable")
+    async def disable(pairing_id: str) -> Response:
+        return await switch(pairing_id.strip(), enabled=False)
+
+    async def switch(pairing_id: str, *, enabled: bool) -> Response:
+        gate.require(Scope.ADMIN)
+        declared = any(pairing.id == pairing_id and pairing.enabled for pairing in app.config.pairings)
+        return json_answer(await pairings.switch_pairing(context, pairing_id, Switch(enabled, declared)))
 
     return routes
 

@@ -6,13 +6,15 @@ from moltnet.app import App
 from moltnet.config.settings import Scope
 from moltnet.core import history, rooms
 from moltnet.core.topology import list_viewer
-from moltnet.http.answers import json_answer, read_body, read_optional_body
+from moltnet.http import hot
+from moltnet.http.answers import json_answer, read_body, read_optional_body, response_of
 from moltnet.http.auth import Gate
+from moltnet.http.call import READ as READ
+from moltnet.http.current import current_call
 from moltnet.http.parameters import page_request
 from moltnet.protocol.administration import RemovedKind, RemoveResult
-from moltnet.protocol.rooms import CreateRoomRequest, RestoreRoomRequest, UpdateRoomMembersRequest
+from moltnet.protocol.rooms import CreateRoomRequest, RestoreRoomRequest, UpdateRoomMembersRequest, UpdateRoomRequest
 
-READ = (Scope.OBSERVE, Scope.ADMIN)
 LIST = (*READ, Scope.PAIR)
 
 
@@ -23,6 +25,9 @@ def rooms_routes(app: App) -> Blueprint:
 
     @routes.get("/v1/rooms")
     async def list_rooms() -> Response:
+        if current_call().args.get("removed", "").strip() == "true":
+            gate.require(Scope.ADMIN)
+            return json_answer(await rooms.list_removed_rooms(context, page_request()))
         claims, viewer = gate.reader(*LIST)
         viewer = list_viewer(context, claims, viewer)
         return json_answer(rooms.list_rooms(context, claims, viewer, page_request()))
@@ -37,6 +42,11 @@ def rooms_routes(app: App) -> Blueprint:
         claims, viewer = gate.reader(*READ)
         room = rooms.readable_room(context, room_id.strip(), viewer)
         return json_answer(rooms.with_access(context, room, claims, viewer))
+
+    @routes.patch("/v1/rooms/<room_id>")
+    async def update_room(room_id: str) -> Response:
+        gate.require(Scope.ADMIN)
+        return json_answer(await rooms.update_room(context, room_id.strip(), await read_body(UpdateRoomRequest)))
 
     @routes.delete("/v1/rooms/<room_id>")
     async def remove_room(room_id: str) -> Response:
@@ -59,8 +69,7 @@ def rooms_routes(app: App) -> Blueprint:
 
     @routes.get("/v1/rooms/<room_id>/messages")
     async def room_messages(room_id: str) -> Response:
-        _, viewer = gate.reader(*READ)
-        return json_answer(await history.room_messages(context, room_id.strip(), viewer, page_request()))
+        return response_of(await hot.room_messages(current_call(), room_id))
 
     @routes.get("/v1/rooms/<room_id>/threads")
     async def room_threads(room_id: str) -> Response:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from quart import Blueprint, Response, g, request
+from quart import Blueprint, Response, request
 
 from moltnet.app import App
 from moltnet.auth.sessions import session_digest
@@ -17,6 +17,7 @@ from moltnet.core import sessions
 from moltnet.core.errors import Unauthenticated
 from moltnet.http.answers import json_answer, read_body
 from moltnet.http.auth import Gate
+from moltnet.http.current import current_call
 from moltnet.protocol import limits
 from moltnet.protocol.sessions import SignInRequest
 
@@ -53,7 +54,7 @@ def sessions_routes(app: App) -> Blueprint:
 
     @routes.after_app_request
     async def forget_what_is_over(answer: Response) -> Response:
-        if g.get("session_is_over", False) and "Set-Cookie" not in answer.headers:
+        if current_call().is_session_over and "Set-Cookie" not in answer.headers:
             uproot(answer, gate)
         return answer
 

@@ -136,10 +136,14 @@ class Courier:
         return status.may_relay(TargetKind.ROOM)
 
     def _next_lane(self) -> Lane | None:
-        if self._under_way >= (1 if self._is_probing else RELAY_SLOTS) or trio.current_time() < self._pauses_until:
+        if not self._has_slot or trio.current_time() < self._pauses_until:
             return None
         now = trio.current_time()
         return self._lanes.take(now, self.way.status.may_relay)
+
+    @property
+    def _has_slot(self) -> bool:
+        return self._under_way < (1 if self._is_probing else RELAY_SLOTS)
 
     def _look_again_at(self, *, can_go: bool) -> float:
         now = trio.current_time()
@@ -149,7 +153,8 @@ class Courier:
             return self._pauses_until
         # Whoever learns that more may go rings; this is in case that nobody did.
         later = now + BARRED_SECONDS if self._lanes.left or not can_go else _NEVER
-        return min(later, self._lanes.next_rested()) if can_go else later
+        # Without a slot nobody could go whose rest is over; who gives one back rings.
+        return min(later, self._lanes.next_rested()) if can_go and self._has_slot else later
 
     async def _serve(self, lane: Lane) -> None:
         """Send what is first in the lane, and some more, until something has no answer."""

@@ -14,7 +14,7 @@ import trio
 from moltnet import __version__
 from moltnet.client.address import ServerAddress, parse_server_address
 from moltnet.client.answers import error_envelope, read_answer
-from moltnet.client.api import paged
+from moltnet.client.calls import paged
 from moltnet.client.dialing import trusting
 from moltnet.client.errors import BadServerAddress, ClientError, ServerAnswered
 from moltnet.client.guard import AddressGuard, is_named_address

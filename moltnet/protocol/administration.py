@@ -61,13 +61,33 @@ class ApplyRequest:
         )
 
 
+class ChangeAction(StrEnum):
+    CREATE = "create"
+    CHANGE = "change"
+    RESTORE = "restore"
+
+
+@attrs.frozen
+class PlannedChange:
+    """What would become of a room or an agent. ``detail`` says it in words."""
+
+    kind: RemovedKind
+    id: str
+    action: ChangeAction
+    detail: str = ""
+
+
 @attrs.frozen
 class ApplyResult:
-    """Rooms and agents of the request as they are now, in its order."""
+    """Rooms and agents of the request as they are now, in its order.
+
+    Of a preview ``applied`` is false, and ``changes`` says what would change, in the same order.
+    """
 
     applied: bool = attrs.field(default=True, metadata=wire(always=True))
     rooms: tuple[Room, ...] = ()
     agents: tuple[AgentRegistration, ...] = ()
+    changes: tuple[PlannedChange, ...] | None = None
 
 
 @attrs.frozen

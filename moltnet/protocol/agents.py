@@ -7,15 +7,51 @@ import attrs
 
 from moltnet.protocol.codec import wire
 from moltnet.protocol.ids import ActorUid, AgentId, NetworkId, RoomId
-from moltnet.protocol.limits import MAX_SLUG_CHARACTERS
+from moltnet.protocol.limits import MAX_ABOUT_CHARACTERS, MAX_SLUG_CHARACTERS
 from moltnet.protocol.times import Timestamp
 
+_NOT_SHOWN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _SLUG_GAP: Final = re.compile(r"[^a-z0-9]+")
 
 
 @attrs.frozen
+class Mute:
+    """What keeps an agent from saying anything, until that time or until somebody lifts it. ``by`` is a credential."""
+
+    since: Timestamp
+    reason: str = ""
+    by: str = ""
+    until: Timestamp = attrs.field(default=Timestamp(""))
+
+
+@attrs.frozen
+class About:
+    """What the program says of itself that attaches an agent: which runtime the agent is, and on which host."""
+
+    runtime: str = ""
+    host: str = ""
+
+    def trimmed(self) -> "About":
+        """Of any text that a client may send, what is shown to people."""
+        return About(*(_NOT_SHOWN.sub(" ", text).strip()[:MAX_ABOUT_CHARACTERS] for text in (self.runtime, self.host)))
+
+
+@attrs.frozen
+class MuteRequest:
+    """For so many minutes, or until a time, or until somebody lifts it."""
+
+    reason: str = ""
+    minutes: int = 0
+    until: str = ""
+
+
+@attrs.frozen
 class AgentSummary:
-    """One entry of a list of agents. ``rooms`` is sorted."""
+    """One entry of a list of agents. ``rooms`` is sorted.
+
+    ``last_seen_at`` is when its last attachment began or ended, or it last said something, for who may know it; the
+    same goes for ``runtime``, ``host`` and ``mute``.
+    """
 
     id: AgentId
     network_id: NetworkId
@@ -24,6 +60,10 @@ class AgentSummary:
     actor_uid: str = ""
     fqid: str = ""
     rooms: tuple[RoomId, ...] = ()
+    last_seen_at: Timestamp = attrs.field(default=Timestamp(""))
+    runtime: str = ""
+    host: str = ""
+    mute: Mute | None = None
 
 
 @attrs.frozen

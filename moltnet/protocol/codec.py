@@ -216,15 +216,18 @@ _STRINGS_OF_BYTES: Final = re.compile(_STRING.encode())
 
 def _repeats_a_key(data: bytes | str, value: object) -> bool:
     """Whether there are more keys in a document than in its value: then readers may disagree on what it says."""
-    written = (
-        _STRINGS.findall(data).count(":") if isinstance(data, str) else _STRINGS_OF_BYTES.findall(data).count(b":")
-    )
     waiting, kept = [value], 0
-    while waiting and kept < written:
+    while waiting:
         container = waiting.pop()
         if isinstance(container, dict):
             kept += len(container)
         waiting.extend(_containers_in(container))
+    # A key takes a colon. Most documents have no others, or few.
+    if kept >= (data.count(":") if isinstance(data, str) else data.count(b":")):
+        return False
+    written = (
+        _STRINGS.findall(data).count(":") if isinstance(data, str) else _STRINGS_OF_BYTES.findall(data).count(b":")
+    )
     return kept < written
 
 
@@ -287,5 +290,10 @@ def unstructure(value: object) -> Any:
 
 def encode(value: object) -> bytes:
     """A value to compact JSON."""
+    return encode_plain(unstructure(value))
+
+
+def encode_plain(plain: object) -> bytes:
+    """Plain values, which ``unstructure`` has made, to compact JSON."""
     # A copy: orjson's own result keeps the 4 KiB that it was written into, for as long as it lives.
-    return bytes(memoryview(orjson.dumps(unstructure(value))))
+    return bytes(memoryview(orjson.dumps(plain)))

@@ -50,3 +50,26 @@ class AgentCredential:
 class CredentialPage:
     credentials: tuple[AgentCredential, ...] = attrs.field(default=(), metadata=wire(always=True))
     page: PageInfo = attrs.field(default=PageInfo(), metadata=wire(always=True))
+
+
+@attrs.frozen
+class ConfiguredToken:
+    """A token of the config file, without its value. Without ``agents`` it may act for any agent.
+
+    ``expires_at`` is when it ends, ``previous_expires_at`` when the value does that it had before, which is good too.
+    """
+
+    id: str
+    scopes: tuple[str, ...] = attrs.field(default=(), metadata=wire(always=True))
+    agents: tuple[AgentId, ...] = attrs.field(default=(), metadata=wire(always=True))
+    network: str = ""
+    expires_at: Timestamp = attrs.field(default=Timestamp(""))
+    is_expired: bool = False
+    is_rotating: bool = False
+    previous_expires_at: Timestamp = attrs.field(default=Timestamp(""))
+
+
+@attrs.frozen
+class TokenPage:
+    tokens: tuple[ConfiguredToken, ...] = attrs.field(default=(), metadata=wire(always=True))
+    page: PageInfo = attrs.field(default=PageInfo(), metadata=wire(always=True))

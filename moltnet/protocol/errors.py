@@ -24,6 +24,7 @@ class ErrorCode(StrEnum):
     AGENT_NOT_REGISTERED = "agent_not_registered"
     AGENT_OWNED_BY_OTHER = "agent_owned_by_other"
     AGENT_RESERVED = "agent_reserved"
+    AGENT_MUTED = "agent_muted"
     AGENT_DECLARED = "agent_declared"
     CREDENTIAL_CHANGED = "credential_changed"
     TOKENS_NOT_ASKED = "tokens_not_asked"

@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 
+from moltnet.protocol.agents import Mute
 from moltnet.protocol.approvals import Approval
 from moltnet.protocol.codec import wire
 from moltnet.protocol.ids import EventId, NetworkId
@@ -23,12 +24,15 @@ class EventType(StrEnum):
     DM_CREATED = "dm.created"
     ROOM_CREATED = "room.created"
     ROOM_MEMBERS_UPDATED = "room.members.updated"
+    ROOM_UPDATED = "room.updated"
     ROOM_REMOVED = "room.removed"
     AGENT_CONNECTED = "agent.connected"
     AGENT_DISCONNECTED = "agent.disconnected"
     AGENT_WAKE_DELIVERED = "agent.wake.delivered"
     AGENT_WAKE_FAILED = "agent.wake.failed"
     AGENT_REMOVED = "agent.removed"
+    AGENT_MUTED = "agent.muted"
+    AGENT_UNMUTED = "agent.unmuted"
     APPROVAL_REQUESTED = "approval.requested"
     APPROVAL_DECIDED = "approval.decided"
     PAIRING_UPDATED = "pairing.updated"
@@ -37,7 +41,7 @@ class EventType(StrEnum):
 
 @attrs.frozen
 class AgentEvent:
-    """What happened to an agent: presence, a wake, its removal."""
+    """What happened to an agent: presence, a wake, that it was muted or removed."""
 
     agent_id: str = attrs.field(metadata=wire(always=True))
     network_id: str = ""
@@ -47,6 +51,7 @@ class AgentEvent:
     reason: str = ""
     target: Target | None = None
     error: str = ""
+    mute: Mute | None = None
 
 
 @attrs.frozen

@@ -4,10 +4,12 @@
 business (``moltnet.protocol.attachment``).
 """
 
+import re
 from typing import Any, ClassVar, Final
 
 import attrs
 
+from moltnet.protocol.agents import About
 from moltnet.protocol.codec import DecodeError, Problem, encode, parse_json, structure, wire
 from moltnet.protocol.errors import ProtocolViolation
 from moltnet.protocol.limits import MAX_ERROR_CHARACTERS, MAX_QUOTED_CHARACTERS
@@ -27,6 +29,8 @@ class FrameCapabilities:
 class Hello:
     OP: ClassVar[str] = "HELLO"
     heartbeat_interval_ms: int = 0
+    # Ours: the server takes ``Identify.about``. Go clients ignore it.
+    takes_about: bool = False
     version: str = ""
     capabilities: FrameCapabilities = attrs.field(default=FrameCapabilities(), metadata=wire(always=True))
 
@@ -37,6 +41,7 @@ class Identify:
     network_id: str = ""
     agent: Actor | None = None
     cursor: str = ""
+    about: About | None = None
     version: str = ""
     capabilities: FrameCapabilities = attrs.field(default=FrameCapabilities(), metadata=wire(always=True))
 
@@ -132,6 +137,21 @@ def parse_frame(text: str) -> Frame:
     return frame
 
 
+_VERSION: Final = rf'"version": ?"{re.escape(ATTACH_PROTOCOL)}"'
+# An ACK as clients really write it: ours, the reference's, those of the protocol's page. Whoever writes it in another
+# way is read like any other frame.
+_ACK: Final = re.compile(
+    rf'\{{ ?"op": ?"ACK", ?(?:{_VERSION}, ?)?(?:"capabilities": ?\{{\}}, ?)?'
+    rf'"cursor": ?"([A-Za-z0-9_.:-]{{1,128}})"(?:, ?{_VERSION})? ?\}}\n?'
+)
+
+
+def acked_cursor(text: str | bytes) -> str:
+    """What an ACK of the usual spelling settles; empty for every other message, an unusual ACK among them."""
+    found = _ACK.fullmatch(text) if isinstance(text, str) else None
+    return "" if found is None else found[1]
+
+
 def op_of(frame: Frame) -> str:
     """The op as it stands on the wire; of an unknown frame as it came, which may be empty."""
     return frame.op if isinstance(frame, UnknownFrame) else frame.OP
@@ -158,9 +178,16 @@ def encode_frame(frame: Frame) -> str:
     return f'{{"op":"{frame.OP}",{body[1:]}\n'
 
 
-def event_frame_text(network_id: str, cursor: str, event: bytes) -> str:
+def event_frame(network_id: str, cursor: str, event: bytes) -> bytes:
     """The EVENT frame around an event's stored JSON, spliced instead of encoded again. Ids need no escaping."""
-    return (
-        f'{{"op":"EVENT","version":"{ATTACH_PROTOCOL}","network_id":"{network_id}","capabilities":{{}},'
-        f'"cursor":"{cursor}","event":{event.decode()}}}\n'
+    return b'{"op":"EVENT","version":"%b","network_id":"%b","capabilities":{},"cursor":"%b","event":%b}\n' % (
+        ATTACH_PROTOCOL.encode(),
+        network_id.encode(),
+        cursor.encode(),
+        event,
     )
+
+
+def event_frame_text(network_id: str, cursor: str, event: bytes) -> str:
+    """The same as text."""
+    return event_frame(network_id, cursor, event).decode()

@@ -35,8 +35,14 @@ class AgentAddress:
         return self.agent_id, self.scoped, self.fqid
 
     def local_or_scoped(self, local: NetworkId) -> str:
-        """The form used in lists of members: bare if the agent belongs to ``local``."""
-        return self.agent_id if self.network_id == local else self.scoped
+        """The form used in lists of members: bare if the agent belongs to ``local``.
+
+        An id may hold colons; where the short form would then name another agent, it is a longer one.
+        """
+        text = self.agent_id if self.network_id == local else self.scoped
+        if ":" in self.agent_id or ":" in self.network_id:
+            return next((each for each in (text, self.scoped) if parse_address(each, local) == self), self.fqid)
+        return text
 
 
 def agent_fqid(network_id: str, agent_id: str) -> str:

@@ -13,6 +13,8 @@ MAX_ID_CHARACTERS: Final = 128
 MAX_REQUEST_ID_CHARACTERS: Final = 128
 # An agent id made from a name leaves room for what sets it apart from others of that name.
 MAX_SLUG_CHARACTERS: Final = 100
+# The runtime and the host of an agent, as the program that attaches it calls them. What is longer is cut.
+MAX_ABOUT_CHARACTERS: Final = 128
 # Ids made from one name before we give up. Four random bytes set each apart, so a second try is rare.
 MAX_MADE_ID_TRIES: Final = 5
 
@@ -114,6 +116,12 @@ WRITE_SECONDS: Final = 10.0
 MAX_UNWRITTEN_BYTES: Final = 256 * MIB
 SLOW_PEER_SECONDS: Final = 1.0
 
+# The same of one peer that is served without a framework: a page, or some thousand events. Who has so much waiting is cut
+# off and resumes by its cursor.
+MAX_WIRE_BACKLOG_BYTES: Final = 4 * MIB
+# A head that the fast lane reads: a client that sends more has something unusual in it.
+MAX_LANE_HEAD_BYTES: Final = 8 * KIB
+
 # Server-sent events (HTTP API §5).
 SSE_KEEP_ALIVE_SECONDS: Final = 15.0
 # Events that are written at once. It is copied twice on its way, for each reader that takes it slowly.
@@ -151,6 +159,13 @@ LONGEST_APPROVAL_SECONDS: Final = 30 * 86_400
 MAX_PENDING_APPROVALS: Final = 256
 # When to ask again if there are so many: they go one by one, as somebody decides.
 RETRY_APPROVAL_SECONDS: Final = 60.0
+# How often it is noted when agents were last there, and of how many at once: nobody needs it to the second.
+NOTE_SIGHTINGS_SECONDS: Final = 60.0
+MAX_NOTED_SIGHTINGS: Final = 1000
+# Why an agent is muted, which it is told with each refusal, and for how long at most: a year. Longer is for ever.
+MAX_MUTE_REASON_CHARACTERS: Final = 512
+LONGEST_MUTE_MINUTES: Final = 525_600
+
 # A sentence or two on why it was decided like that.
 MAX_APPROVAL_NOTE_CHARACTERS: Final = 1024
 # A word such as `mention`, in a vocabulary that nodes of other versions may have more of.
@@ -170,12 +185,31 @@ RING_EVENTS: Final = 4096
 RING_BYTES: Final = 16 * MIB
 # Events that one read of the store may return to a reader that catches up.
 REPLAY_PAGE_EVENTS: Final = 256
+# What one request for a page of events looks at, to find those that its caller may see and wants: SQLite reads so many
+# in some 50 ms, and no more than so many bytes of them. Then the page says where to go on.
+MAX_EVENTS_LOOKED_AT: Final = 4096
+MAX_LOOKED_AT_BYTES: Final = 32 * MIB
+# The same for who searches messages, and how many of them are read at once.
+MAX_MESSAGES_LOOKED_AT: Final = 4096
+SEARCH_PIECE_MESSAGES: Final = 256
+# Words that must all stand in a message: each is one more pass through it.
+MAX_SEARCH_WORDS: Final = 16
 
 # Texts of metrics that are made at once, each in a thread: more of them would only share the time of one.
 CONCURRENT_SCRAPES: Final = 1
 
 # Presence and wake reports that wait to be written: two for each of a few thousand attachments that end at once.
 MAX_QUEUED_REPORTS: Final = 16_384
-# EVENT frames kept so that readers of the same event share one text; a frame may take 1 MiB.
+# EVENT frames kept so that readers of the same event share one; a frame may take 1 MiB. Counted once, and there at most
+# four times: as an event, a text, a WebSocket message and an event of a stream.
 SHARED_FRAMES: Final = 1024
-SHARED_FRAME_CHARACTERS: Final = 8 * MIB
+SHARED_FRAME_BYTES: Final = 8 * MIB
+# What a reader is sent at once, unless a single event is larger: what is copied once for all, and what a peer that
+# stalls keeps of it. A write of more would not be cheaper by the byte.
+PASS_BYTES: Final = 256 * KIB
+# How often one reader that catches up is sent so much before others get their turn, and how many readers are sent
+# something: each time about a millisecond.
+PASSES_AT_ONCE: Final = 4
+SENDS_AT_ONCE: Final = 256
+# Signs of life that are due within this are asked for together.
+TIMER_SLACK_SECONDS: Final = 0.05

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+import attrs
+
 from moltnet.protocol.identity import FQID_PREFIX, parse_address
 from moltnet.protocol.ids import NetworkId, is_id
 from moltnet.protocol.limits import MAX_MENTIONS
@@ -25,34 +27,53 @@ def mentions_in(parts: Iterable[Part]) -> Iterator[str]:
                     yield name
 
 
+@attrs.frozen
+class Addressees:
+    """The members of a conversation by what a mention may call them: worked out once, it holds until they change."""
+
+    _fqids: frozenset[str]
+    _by_agent: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, members: Iterable[str], local: NetworkId) -> "Addressees":
+        """Of members as a room lists them."""
+        addresses = {parse_address(member, local) for member in members}
+        by_agent: dict[str, list[str]] = {}
+        for address in addresses:
+            by_agent.setdefault(address.agent_id, []).append(address.fqid)
+        return cls(frozenset(address.fqid for address in addresses), by_agent)
+
+    def resolve(self, candidates: Iterable[str], aliases: Mapping[str, frozenset[NetworkId]]) -> tuple[str, ...]:
+        """The FQIDs of the members that ``candidates`` name, without repeats, in order.
+
+        ``aliases`` maps a name left of a colon to the networks that it may mean. Unknown and ambiguous candidates are
+        dropped: a mention is never an error.
+        """
+        found: dict[str, None] = {}
+        for candidate in candidates:
+            fqid = _resolve(candidate.strip(), self._fqids, self._by_agent, aliases)
+            if fqid is not None:
+                found[fqid] = None
+                if len(found) == MAX_MENTIONS:
+                    break
+        return tuple(found)
+
+
 def resolve_mentions(
     candidates: Iterable[str],
     members: Sequence[str],
     local: NetworkId,
     aliases: Mapping[str, frozenset[NetworkId]],
 ) -> tuple[str, ...]:
-    """The FQIDs of the members that ``candidates`` name, without repeats, in order.
-
-    ``aliases`` maps a name left of a colon to the networks that it may mean. Unknown and ambiguous candidates are
-    dropped: a mention is never an error.
-    """
-    addresses = {parse_address(member, local) for member in members}
-    by_agent: dict[str, list[str]] = {}
-    for address in addresses:
-        by_agent.setdefault(address.agent_id, []).append(address.fqid)
-    fqids = frozenset(address.fqid for address in addresses)
-    found: dict[str, None] = {}
-    for candidate in candidates:
-        fqid = _resolve(candidate.strip(), fqids, by_agent, aliases)
-        if fqid is not None:
-            found[fqid] = None
-            if len(found) == MAX_MENTIONS:
-                break
-    return tuple(found)
+    """What ``candidates`` mean among ``members``, once."""
+    return Addressees.of(members, local).resolve(candidates, aliases)
 
 
 def _resolve(
-    text: str, members: frozenset[str], by_agent: Mapping[str, list[str]], aliases: Mapping[str, frozenset[NetworkId]]
+    text: str,
+    members: frozenset[str],
+    by_agent: Mapping[str, Sequence[str]],
+    aliases: Mapping[str, frozenset[NetworkId]],
 ) -> str | None:
     unnamed = NetworkId("")
     address = parse_address(text, unnamed)

@@ -4,6 +4,7 @@ The reference answers an empty page with ``null`` instead of a list, hence the d
 """
 
 import re
+from datetime import datetime
 from typing import Final
 
 import attrs
@@ -21,11 +22,16 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 
 @attrs.frozen
 class PageRequest:
-    """Which part of a list is wanted: at most ``limit`` items before or after a cursor, never both."""
+    """Which part of a list is wanted: at most ``limit`` items before or after a cursor, never both.
+
+    Of messages it may also be what stands ``around`` one, or begins ``at`` a moment; a store knows nothing of these.
+    """
 
     limit: int = DEFAULT_PAGE_ITEMS
     before: str = ""
     after: str = ""
+    around: str = ""
+    at: datetime | None = None
 
 
 @attrs.frozen
@@ -79,10 +85,10 @@ class ArtifactPage:
     page: PageInfo = attrs.field(default=PageInfo(), metadata=wire(always=True))
 
 
-def page_limit(text: str | None) -> int:
+def page_limit(text: str | None, default: int = DEFAULT_PAGE_ITEMS, longest: int = MAX_PAGE_ITEMS) -> int:
     """The ``limit`` of a query: anything but a positive integer means the default; large ones are cut."""
     # ``int`` alone would take other alphabets' digits and underscores.
     if text is None or not _INTEGER.fullmatch(text.strip()):
-        return DEFAULT_PAGE_ITEMS
-    limit = int(text)
-    return min(limit, MAX_PAGE_ITEMS) if limit > 0 else DEFAULT_PAGE_ITEMS
+        return default
+    limit = int(text.strip())  # which itself takes fewer characters for blank
+    return min(limit, longest) if limit > 0 else default

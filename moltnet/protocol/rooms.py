@@ -34,7 +34,10 @@ class RoomAccess:
 
 @attrs.frozen
 class Room:
-    """A room as stored. ``members`` is sorted and holds bare, scoped or FQID spellings as written."""
+    """A room as stored. ``members`` is sorted and holds bare, scoped or FQID spellings as written.
+
+    ``access`` and ``removed_at`` are there only where a room is shown, the latter in the list of removed ones.
+    """
 
     id: RoomId
     network_id: NetworkId
@@ -45,6 +48,7 @@ class Room:
     visibility: Visibility = attrs.field(default=Visibility.PRIVATE, metadata=wire(always=True))
     write_policy: WritePolicy = attrs.field(default=WritePolicy.MEMBERS, metadata=wire(always=True))
     access: RoomAccess | None = None
+    removed_at: Timestamp = attrs.field(default=Timestamp(""))
 
 
 @attrs.frozen
@@ -91,6 +95,18 @@ class CreateRoomRequest:
 
 
 @attrs.frozen
+class UpdateRoomRequest:
+    """What a room is called, who sees it and who may write. What is blank, or not there, stays as it is."""
+
+    name: str = ""
+    visibility: str = ""
+    write_policy: str = ""
+
+    def trimmed(self) -> "UpdateRoomRequest":
+        return UpdateRoomRequest(self.name.strip(), self.visibility.strip(), self.write_policy.strip())
+
+
+@attrs.frozen
 class RestoreRoomRequest:
     """Who is a member of the room from now on: its removal has let everybody go."""
 
@@ -122,13 +138,24 @@ def room_problems(request: CreateRoomRequest, path: str = "$") -> Iterator[Probl
         yield Problem(f"{path}.id", "is required")
     elif (problem := id_problem(request.id)) is not None:
         yield Problem(f"{path}.id", problem)
-    if len(request.name) > MAX_NAME_CHARACTERS:
-        yield Problem(f"{path}.name", f"must be {MAX_NAME_CHARACTERS} characters or fewer")
-    if request.visibility not in frozenset(Visibility):
-        yield Problem(f"{path}.visibility", f"must be one of {', '.join(Visibility)}")
-    if request.write_policy not in frozenset(WritePolicy):
-        yield Problem(f"{path}.write_policy", f"must be one of {', '.join(WritePolicy)}")
+    yield from _shape_problems(request.name, request.visibility, request.write_policy, path)
     yield from member_list_problems(request.members, f"{path}.members")
+
+
+def update_problems(request: UpdateRoomRequest) -> Iterator[Problem]:
+    """What is wrong with a trimmed request."""
+    return _shape_problems(
+        request.name, request.visibility or Visibility.PRIVATE, request.write_policy or WritePolicy.MEMBERS, "$"
+    )
+
+
+def _shape_problems(name: str, visibility: str, write_policy: str, path: str) -> Iterator[Problem]:
+    if len(name) > MAX_NAME_CHARACTERS:
+        yield Problem(f"{path}.name", f"must be {MAX_NAME_CHARACTERS} characters or fewer")
+    if visibility not in frozenset(Visibility):
+        yield Problem(f"{path}.visibility", f"must be one of {', '.join(Visibility)}")
+    if write_policy not in frozenset(WritePolicy):
+        yield Problem(f"{path}.write_policy", f"must be one of {', '.join(WritePolicy)}")
 
 
 def member_list_problems(members: Sequence[str], path: str) -> Iterator[Problem]:

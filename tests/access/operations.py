@@ -5,18 +5,22 @@ An operation prepares what it needs, asks once, and says in a word what came of 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
+from urllib.parse import quote
 
 import attrs
 
-from moltnet.core.agents import claim_agent
+from moltnet.core.agents import claim_agent, remove_agent
 from moltnet.core.approvals import request_approval
 from moltnet.core.credentials import replace_token
 from moltnet.core.messaging import send_message
+from moltnet.core.pairings import switch_pairing
 from moltnet.core.rooms import create_room, remove_room
 from moltnet.protocol.approvals import RequestApprovalRequest
+from moltnet.protocol.events import EventType
 from moltnet.protocol.ids import AgentId, MessageId, NetworkId, event_id_of_message
 from moltnet.protocol.messages import HUMAN, Actor, MessageOrigin, SendMessageRequest
 from moltnet.protocol.rooms import CreateRoomRequest
+from moltnet.storage.marks import Switch
 from moltnet.storage.outbox import RelayFailure, RelayState, SettleRelays
 from tests.access.listening import (
     BETWEEN_ALPHA_AND_BETA,
@@ -67,6 +71,26 @@ def _lists(what: str, path: str, name: str, item_id: str, *, key: str = "id") ->
         return SHOWN if item_id in [item[key] for item in answer.json()[name]] else HIDDEN
 
     return Operation(what, ask)
+
+
+def _shows_event(what: str, kind: str, *, room_id: str = "") -> Operation:
+    """Whether the list of events has one of this type."""
+
+    async def ask(world: World, caller: str) -> str:
+        if kind == EventType.AGENT_REMOVED:
+            agent_id = AgentId(world.fresh("removed"))
+            await claim_agent(world.app.context, agent_id, "", world.operator)
+            await remove_agent(world.app.context, agent_id)
+        answer = await world.call(caller, "GET", f"/v1/events?type={kind}&room_id={room_id}")
+        if answer.status != 200:
+            return str(answer.status)
+        return SHOWN if answer.json()["events"] else HIDDEN
+
+    return Operation(what, ask)
+
+
+def _search(words: str) -> str:
+    return f"/v1/search?text=%22{quote(words)}%22&limit=500"
 
 
 def _skill_names(what: str, room_id: str) -> Operation:
@@ -140,6 +164,29 @@ async def _removes_agent(world: World, caller: str) -> str:
     agent_id = world.fresh("leaver")
     await claim_agent(world.app.context, AgentId(agent_id), "", world.operator)
     return str((await world.call(caller, "DELETE", f"/v1/agents/{agent_id}")).status)
+
+
+def _about_new_agent(method: str) -> Ask:
+    """Mutes an agent of its own, or lets it speak again."""
+
+    async def ask(world: World, caller: str) -> str:
+        agent_id = world.fresh("loud")
+        await claim_agent(world.app.context, AgentId(agent_id), "", world.operator)
+        return str((await world.call(caller, method, f"/v1/agents/{agent_id}/mute")).status)
+
+    return ask
+
+
+def _switches(verb: str) -> Ask:
+    """The pairing is at work again afterwards."""
+
+    async def ask(world: World, caller: str) -> str:
+        answer = await world.call(caller, "POST", f"/v1/pairings/link/{verb}")
+        if answer.status == 200:
+            await switch_pairing(world.app.context, "link", Switch(enabled=True, declared=True))
+        return str(answer.status)
+
+    return ask
 
 
 async def _replaces_alphas_token(world: World, caller: str) -> str:
@@ -245,6 +292,18 @@ READING: Final = (
     _get("/v1/agents/gamma"),
     _get("/v1/agents/alpha/wakes"),
     _get("/v1/agents/gamma/wakes"),
+    _get("/v1/events"),
+    _shows_event("`GET /v1/events` shows a message in `hall`", "message.created", room_id="hall"),
+    _shows_event("`GET /v1/events` shows a message in `cellar`", "message.created", room_id="cellar"),
+    _shows_event("`GET /v1/events` shows a message in `ab`", "dm.created"),
+    _shows_event("`GET /v1/events` shows that an agent was removed", "agent.removed"),
+    _lists("`GET /v1/search` finds a message in `hall`", _search("in the hall"), "messages", "in-the-hall"),
+    _lists("`GET /v1/search` finds a message in `cellar`", _search("in the cellar"), "messages", "in-the-cellar"),
+    _lists("`GET /v1/search` finds a message in a thread of it", _search("in a thread"), "messages", "in-a-thread"),
+    _lists("`GET /v1/search` finds a message in `ab`", _search("between us"), "messages", "between-us"),
+    _get("/v1/search?room_id=cellar"),
+    _get("/v1/search?thread_id=deep"),
+    _get("/v1/search?dm_id=ab"),
 )
 SENDING: Final = (
     _sends("alpha says something in `hall`", room_message(room="hall")),
@@ -274,13 +333,21 @@ CHANGING: Final = (
     Operation("`PATCH /v1/rooms/…/members`", _to_new_room("PATCH", "/v1/rooms/{id}/members", {"add": ["alpha"]})),
     Operation("`DELETE /v1/rooms/…`", _to_new_room("DELETE", "/v1/rooms/{id}")),
     Operation("`POST /v1/rooms/…/restore`", _to_new_room("POST", "/v1/rooms/{id}/restore", removed=True)),
+    Operation("`PATCH /v1/rooms/…`", _to_new_room("PATCH", "/v1/rooms/{id}", {"name": "Another"})),
+    _get("/v1/rooms?removed=true"),
     Operation("`POST /v1/apply`", _asking("POST", "/v1/apply", {})),
+    Operation("`POST /v1/apply?preview=true`", _asking("POST", "/v1/apply?preview=true", {})),
     Operation("`POST /v1/agents/register`, a free id", _registers),
     Operation(
         "`POST /v1/agents/register`, alpha's id",
         _asking("POST", "/v1/agents/register", {"requested_agent_id": "alpha"}),
     ),
     Operation("`DELETE /v1/agents/…`", _removes_agent),
+    Operation("`POST /v1/agents/…/mute`", _about_new_agent("POST")),
+    Operation("`DELETE /v1/agents/…/mute`", _about_new_agent("DELETE")),
+    Operation("`POST /v1/pairings/link/disable`", _switches("disable")),
+    Operation("`POST /v1/pairings/link/enable`", _switches("enable")),
+    _get("/v1/tokens"),
     _lists("`GET /v1/credentials` shows alpha's", "/v1/credentials", "credentials", "alpha", key="agent_id"),
     _lists("`GET /v1/credentials` shows gamma's", "/v1/credentials", "credentials", "gamma", key="agent_id"),
     Operation("`POST /v1/agents/alpha/token`", _replaces_alphas_token),

@@ -1,12 +1,13 @@
+import attrs
 import pytest
 
 from moltnet.attach.delivery import AttachedAgent, Reporter, wake_of
+from moltnet.fanout.frames import SharedFrame
 from moltnet.protocol.events import EventType
 from moltnet.protocol.identity import agent_fqid
 from moltnet.protocol.messages import SendMessageRequest, Target
 from moltnet.protocol.times import Timestamp
 from moltnet.protocol.wakes import PendingWake
-from moltnet.storage.records import EventRecord
 from tests.fakes.network import (
     NETWORK,
     direct_message,
@@ -23,11 +24,11 @@ NOW = Timestamp("2026-01-02T03:04:05Z")
 AGENT = AttachedAgent(NETWORK, "alpha", ALPHA, "Alpha")
 
 
-async def event_of(message: SendMessageRequest) -> EventRecord:
+async def event_of(message: SendMessageRequest) -> SharedFrame:
     """The `message.created` event that a message becomes."""
     async with open_test_app(network_config(rooms=[room("general", "alpha", "beta")])) as app:
         await post(app, message)
-        return (await app.context.store.events_after(0, 10))[-1]
+        return SharedFrame((await app.context.store.events_after(0, 10))[-1], NETWORK)
 
 
 # A message → why it wakes alpha.
@@ -54,9 +55,9 @@ async def test_what_wakes_an_agent_and_why(message: SendMessageRequest, reason: 
 
 @pytest.mark.parametrize("kind", [kind for kind in EventType if kind is not EventType.MESSAGE_CREATED])
 async def test_only_messages_wake(kind: EventType) -> None:
-    record = await event_of(MESSAGES[0][0])
-    other = EventRecord(1, record.id, kind, record.wire, addressed=record.addressed)
-    assert wake_of(other, ALPHA, lambda: NOW) is None
+    frame = await event_of(MESSAGES[0][0])
+    other = attrs.evolve(frame.record, type=kind)
+    assert wake_of(SharedFrame(other, NETWORK), ALPHA, lambda: NOW) is None
 
 
 async def test_a_wake_tells_where_it_came_from_but_holds_no_text() -> None:

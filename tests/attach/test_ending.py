@@ -22,6 +22,8 @@ from tests.fakes.credentials import agent_token
 from tests.fakes.faulty_store import FaultyStore
 from tests.fakes.network import NETWORK, direct_message, network_config, open_test_app, post, post_texts, room_message
 
+pytestmark = pytest.mark.usefixtures("either_transport")
+
 DEBUG = network_config(debug_events=True)
 
 
@@ -216,15 +218,20 @@ async def test_a_peer_that_does_not_take_the_goodbye_holds_nobody_up(autojump_cl
         assert trio.current_time() - began <= limits.CLOSE_SECONDS
 
 
-async def test_a_store_that_fails_closes_as_try_later_and_fails_no_wake(autojump_clock: MockClock) -> None:
+async def test_a_store_that_fails_closes_as_try_later_and_fails_no_wake(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr(limits, "REPLAY_PAGE_EVENTS", 1)
     store = FaultyStore()
-    async with open_test_app(DEBUG, store=store) as app:
+    async with open_test_app(network_config(debug_events=True, delivery_window=1), store=store) as app:
         await post_texts(app, "one", "two")
         cursor = (await store.event_bounds()).oldest_id
         app.broker._ring.clear()  # so that the reader has to ask the store
         async with open_wire(app) as wire:
             client = await attach(wire, "alpha", cursor=cursor)
+            first = await client.next()
             store.read_failure = StorageError("no disk")
+            await client.ack(first)  # the next one has to be asked for
             assert (await client.wait_closed()).code == 1013
         store.read_failure = None
         assert (await reports_of(app))[-1][1].reason == "event_stream_closed"

@@ -24,6 +24,8 @@ from tests.fakes.credentials import agent_token, static
 from tests.fakes.faulty_store import FaultyStore
 from tests.fakes.network import NETWORK, event_types, network_config, open_test_app, token
 
+pytestmark = pytest.mark.usefixtures("either_transport")
+
 OPEN_NETWORK = network_config(mode=AuthMode.OPEN)
 
 
@@ -45,6 +47,7 @@ async def test_hello_comes_first_and_unasked(autojump_clock: MockClock) -> None:
             "op": "HELLO",
             "version": "moltnet.attach.v1",
             "heartbeat_interval_ms": 5000,
+            "takes_about": True,
             "capabilities": {},
         }
 

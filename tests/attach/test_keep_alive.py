@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from moltnet.attach.link import CloseCode, LinkClosed
 from moltnet.auth.claims import UNCHECKED
+from moltnet.fanout.frames import Sendable
 from moltnet.protocol import limits
 from tests.fakes.attach_client import frame, identify_frame
 from tests.fakes.network import open_test_app
@@ -22,6 +23,12 @@ class TimedLink:
 
     said: deque[tuple[float, str]]
     closed: CloseCode | None = None
+
+    def push(self, what: Sendable) -> bool:
+        return True
+
+    async def flush(self) -> None:
+        await trio.lowlevel.checkpoint()
 
     async def send(self, text: str) -> None:
         await trio.lowlevel.checkpoint()

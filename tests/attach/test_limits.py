@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import attrs
+import pytest
 import trio
 
 from moltnet.config.server_limits import NO_LIMITS, Rate
@@ -23,6 +24,8 @@ from tests.fakes.network import (
     token,
     wait_until,
 )
+
+pytestmark = pytest.mark.usefixtures("either_path")
 
 TOKENS = [token("alpha", "attach write", "alpha"), token("beta", "attach write", "beta"), token("node", "attach write")]
 UPGRADE = {

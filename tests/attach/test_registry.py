@@ -13,6 +13,7 @@ from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.ids import AgentId
 from moltnet.protocol.times import format_timestamp
 from moltnet.protocol.wakes import PendingWake
+from tests.fakes.seats import seated
 
 ALPHA = AgentId("alpha")
 
@@ -21,7 +22,7 @@ def test_one_credential_attaches_any_number_of_times() -> None:
     registry = Registry()
     with ExitStack() as attachments:
         for _ in range(3):
-            attachments.enter_context(registry.attached(ALPHA, "key"))
+            attachments.enter_context(seated(registry, ALPHA, "key"))
         assert len(registry) == 3
         assert registry.is_connected(ALPHA)
     assert len(registry) == 0
@@ -30,8 +31,8 @@ def test_one_credential_attaches_any_number_of_times() -> None:
 
 def test_an_agent_is_connected_until_its_last_attachment_ends() -> None:
     registry = Registry()
-    with registry.attached(ALPHA, "key"):
-        with registry.attached(ALPHA, "key"):
+    with seated(registry, ALPHA, "key"):
+        with seated(registry, ALPHA, "key"):
             pass
         assert registry.is_connected(ALPHA)
     assert not registry.is_connected(ALPHA)
@@ -49,27 +50,27 @@ COLLISIONS = [
 @pytest.mark.parametrize(("present", "coming", "text"), COLLISIONS)
 def test_two_credentials_do_not_share_an_agent(present: str, coming: str, text: str) -> None:
     registry = Registry()
-    with registry.attached(ALPHA, present):
-        with pytest.raises(Conflict, match=text) as caught, registry.attached(ALPHA, coming):
+    with seated(registry, ALPHA, present):
+        with pytest.raises(Conflict, match=text) as caught, seated(registry, ALPHA, coming):
             pass
         assert caught.value.code is ErrorCode.AGENT_ATTACHED_ELSEWHERE
         assert len(registry) == 1
-        with registry.attached(AgentId("beta"), coming):
+        with seated(registry, AgentId("beta"), coming):
             assert len(registry) == 2
-    with registry.attached(ALPHA, coming):
+    with seated(registry, ALPHA, coming):
         assert len(registry) == 1
 
 
 async def test_who_is_dismissed_makes_room_at_once() -> None:
     registry = Registry()
-    with registry.attached(ALPHA, "key") as first, registry.attached(ALPHA, "key") as second:
+    with seated(registry, ALPHA, "key") as first, seated(registry, ALPHA, "key") as second:
         registry.dismiss(ALPHA, REMOVED)
         registry.dismiss(AgentId("nobody"), REMOVED)
         for seat in (first, second):
             assert seat.scope.cancel_called
             assert seat.dismissal == REMOVED
         assert (len(registry), registry.is_connected(ALPHA)) == (0, False)
-        with registry.attached(ALPHA, "other") as newcomer:
+        with seated(registry, ALPHA, "other") as newcomer:
             assert not newcomer.scope.cancel_called
             assert registry.is_connected(ALPHA)
     assert len(registry) == 0
@@ -78,18 +79,18 @@ async def test_who_is_dismissed_makes_room_at_once() -> None:
 def test_who_was_dismissed_leaves_without_taking_the_seat_of_the_next() -> None:
     registry = Registry()
     with ExitStack() as later:
-        with registry.attached(ALPHA, "key"):
+        with seated(registry, ALPHA, "key"):
             registry.dismiss(ALPHA, REMOVED)
-            later.enter_context(registry.attached(ALPHA, "other"))
+            later.enter_context(seated(registry, ALPHA, "other"))
         assert registry.is_connected(ALPHA)
-        with pytest.raises(Conflict), registry.attached(ALPHA, "key"):
+        with pytest.raises(Conflict), seated(registry, ALPHA, "key"):
             pass
     assert len(registry) == 0
 
 
 def test_it_is_released_whatever_happens_inside() -> None:
     registry = Registry()
-    with pytest.raises(KeyError), registry.attached(ALPHA, "key"):
+    with pytest.raises(KeyError), seated(registry, ALPHA, "key"):
         raise KeyError
     assert len(registry) == 0
 
@@ -101,7 +102,7 @@ def wake(number: int, seconds: float) -> PendingWake:
 async def test_pending_wakes_of_all_attachments_come_in_the_order_of_sending() -> None:
     """However many digits a time has."""
     registry = Registry()
-    with registry.attached(ALPHA, "key") as first, registry.attached(ALPHA, "key") as second:
+    with seated(registry, ALPHA, "key") as first, seated(registry, ALPHA, "key") as second:
         first.wakes["evt_1"] = wake(1, 100)
         first.wakes["evt_3"] = wake(3, 100.25)
         second.wakes["evt_2"] = wake(2, 100.125)
@@ -114,10 +115,10 @@ async def test_pending_wakes_of_all_attachments_come_in_the_order_of_sending() -
 async def test_only_without_credentials_does_an_attachment_stand_in_the_way() -> None:
     registry = Registry()
     assert registry.silent_seat(ALPHA, ANONYMOUS_KEY) is None
-    with registry.attached(ALPHA, ANONYMOUS_KEY) as seat:
+    with seated(registry, ALPHA, ANONYMOUS_KEY) as seat:
         assert registry.silent_seat(ALPHA, ANONYMOUS_KEY) is seat
         assert registry.silent_seat(ALPHA, "key") is None
-    with registry.attached(ALPHA, "key"):
+    with seated(registry, ALPHA, "key"):
         assert registry.silent_seat(ALPHA, "key") is None
         assert registry.silent_seat(ALPHA, ANONYMOUS_KEY) is None
 
@@ -130,7 +131,7 @@ async def test_who_doubts_a_seat_learns_of_a_word_and_of_its_end(autojump_clock:
         heard.append(number)
 
     async with trio.open_nursery() as nursery:
-        with registry.attached(ALPHA, ANONYMOUS_KEY) as seat:
+        with seated(registry, ALPHA, ANONYMOUS_KEY) as seat:
             for number in (1, 2):
                 nursery.start_soon(doubt, seat, number)
             await trio.testing.wait_all_tasks_blocked()

@@ -12,6 +12,7 @@ from moltnet.protocol import limits
 from moltnet.protocol.ids import AgentId
 from moltnet.storage.seating import Departed, Occupied, SeatNews
 from moltnet.storage.store import StorageError
+from tests.fakes.seats import seated
 
 ALPHA, BETA = AgentId("alpha"), AgentId("beta")
 
@@ -59,12 +60,12 @@ class OtherServers:
 def test_the_others_are_told_how_many_attachments_there_are() -> None:
     others = OtherServers()
     registry = Registry(others)
-    with registry.attached(ALPHA, "key"):
-        with registry.attached(ALPHA, "key"):
+    with seated(registry, ALPHA, "key"):
+        with seated(registry, ALPHA, "key"):
             assert others.noted == {ALPHA: ("key", 2, False)}
         assert others.noted == {ALPHA: ("key", 1, False)}
     assert others.noted == {ALPHA: ("key", 0, False)}
-    with registry.attached(ALPHA, ANONYMOUS_KEY), registry.attached(BETA, "key"):
+    with seated(registry, ALPHA, ANONYMOUS_KEY), seated(registry, BETA, "key"):
         assert others.noted[ALPHA] == (ANONYMOUS_KEY, 1, True)
         registry.dismiss_all(CUT_OFF)
         assert [attachments for _, attachments, _ in others.noted.values()] == [0, 0]
@@ -96,7 +97,7 @@ async def test_who_is_in_the_way_may_be_about_to_go(
 ) -> None:
     others = OtherServers(occupant=present)
     registry, began = Registry(others), trio.current_time()
-    with registry.attached(ALPHA, coming):
+    with seated(registry, ALPHA, coming):
         with pytest.raises(Conflict, match=text):
             await registry.confirm(ALPHA, coming)
         waited_seconds = trio.current_time() - began
@@ -109,12 +110,12 @@ async def test_who_is_in_the_way_may_be_about_to_go(
 
 async def test_if_nobody_can_say_the_seat_is_not_taken(autojump_clock: MockClock) -> None:
     registry = Registry(OtherServers(failing=True))
-    with registry.attached(ALPHA, "key"), pytest.raises(StorageError):
+    with seated(registry, ALPHA, "key"), pytest.raises(StorageError):
         await registry.confirm(ALPHA, "key")
 
 
 async def test_a_single_server_asks_nobody(autojump_clock: MockClock) -> None:
     registry = Registry()
-    with registry.attached(ALPHA, "key"):
+    with seated(registry, ALPHA, "key"):
         await registry.confirm(ALPHA, "key")
     assert len(registry) == 0

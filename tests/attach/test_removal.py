@@ -20,6 +20,8 @@ from tests.fakes.credentials import static, stored_agent
 from tests.fakes.faulty_store import FaultyStore
 from tests.fakes.network import network_config, open_test_app, post, room_message
 
+pytestmark = pytest.mark.usefixtures("either_transport")
+
 DEBUG = network_config(debug_events=True)
 OPEN = network_config(mode=AuthMode.OPEN)
 

@@ -31,6 +31,8 @@ from tests.fakes.network import (
     thread_message,
 )
 
+pytestmark = pytest.mark.usefixtures("either_transport")
+
 # alpha is a member of `mine`, nobody of `theirs`, everybody may read `public`.
 ROOMS = [room("mine", "alpha", "beta"), room("theirs", "beta"), room("public", "beta", visibility=Visibility.PUBLIC)]
 BEARER = network_config(mode=AuthMode.BEARER, rooms=ROOMS)
@@ -253,9 +255,7 @@ class TestTheWindow:
             assert len(await client.quiet_events()) == 1
 
     @pytest.mark.parametrize("window", [1, 16, 1024])
-    async def test_how_much_is_in_flight_is_for_the_operator_to_say(
-        self, window: int, autojump_clock: MockClock
-    ) -> None:
+    async def test_how_much_is_in_flight_the_operator_says(self, window: int, autojump_clock: MockClock) -> None:
         names = [f"text-{number}" for number in range(window + 5)]
         async with open_test_app(network_config(delivery_window=window)) as app, open_wire(app) as wire:
             await post_texts(app, *names)

@@ -11,6 +11,8 @@ from moltnet.protocol.attachment import Delivered
 from tests.fakes.attach_client import AttachClient, attach, frame, open_websocket_wire, read_until_closed
 from tests.fakes.network import TestServer, network_config, open_test_server, post_texts, room, wait_until
 
+pytestmark = pytest.mark.usefixtures("either_path")
+
 CONFIG = network_config(rooms=[room("general", "alpha", "beta", "poster")])
 FLOOD = [f"{number} {'x' * 500_000}" for number in range(40)]
 

@@ -14,6 +14,7 @@ from bridge.errors import AttachRefused, ConnectionLost
 from moltnet.client import limits
 from moltnet.client.websocket import WebSocket
 from moltnet.protocol import limits as wire_limits
+from moltnet.protocol.agents import About
 from moltnet.protocol.attachment import Delivered
 from tests.fakes import attach_server
 from tests.fakes.attach_server import AttachServer, Peer
@@ -39,6 +40,16 @@ async def test_the_client_says_who_it_is_and_from_where_on(server: AttachServer,
     assert peer.identified is not None
     assert (peer.identified.agent.id, peer.identified.agent.name) == ("agent-1", "Agent One")
     assert peer.identified.cursor == "evt_7"
+
+
+@pytest.mark.parametrize(("environ", "host"), [({}, ""), ({"MOLTNET_NODE_HOST": "build-7"}, "build-7")])
+async def test_it_says_which_runtime_it_is_and_where_only_if_it_may(
+    server: AttachServer, config: AttachmentConfig, environ: dict[str, str], host: str
+) -> None:
+    async with open_attachment(config, None, "", environ):
+        (peer,) = server.peers
+    assert peer.identified is not None
+    assert peer.identified.about == About(config.runtime.kind, host)
 
 
 async def test_a_base_url_with_a_path_keeps_it(server: AttachServer, config: AttachmentConfig) -> None:

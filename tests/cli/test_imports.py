@@ -12,7 +12,7 @@ from tests.cli.conftest import Workspace, attachment
 from tests.fakes.http_server import answer, open_scripted_server
 
 SERVER_ONLY = {"quart", "quart_trio", "hypercorn", "werkzeug", "flask", "jinja2", "asyncpg", "trio_asyncio", "sqlite3"}
-HEAVY = SERVER_ONLY | {"cryptography", "rich", "structlog", "prometheus_client", "trio_websocket", "asyncio"}
+HEAVY = SERVER_ONLY | {"cryptography", "rich", "structlog", "prometheus_client", "trio_websocket", "asyncio", "yaml"}
 
 _PROBE = """\
 import sys
@@ -72,3 +72,17 @@ async def test_send_loads_the_client_and_no_server(workspace: Workspace) -> None
 def test_the_help_of_a_command_loads_no_server(tmp_path: Path, command: str) -> None:
     modules = imported(command, "--help", directory=tmp_path)
     assert foreign(modules) & SERVER_ONLY == set()
+
+
+def test_the_server_loads_nothing_for_what_it_was_not_asked_to_do(tmp_path: Path) -> None:
+    modules = imported("start", "--help", directory=tmp_path)
+    assert foreign(modules) >= {"quart", "hypercorn", "trio", "structlog"}
+    # Other databases, tracebacks in colour, certificates, the node.
+    unused = {"asyncpg", "trio_asyncio", "rich", "pygments", "cryptography", "trio_websocket"}
+    assert foreign(modules) & unused == set()
+    assert {each for each in modules if each.startswith(("node", "bridge"))} == set()
+
+
+def test_the_node_loads_no_server(tmp_path: Path) -> None:
+    modules = imported("node", "start", "--help", directory=tmp_path)
+    assert foreign(modules) & (SERVER_ONLY | {"rich", "pygments", "prometheus_client"}) == set()

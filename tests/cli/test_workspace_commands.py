@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from moltnet.client.api import open_client
+from moltnet.client.api import MoltnetClient, open_client
+from moltnet.client.errors import ServerAnswered, ServerMisbehaved
+from moltnet.protocol.lookups import FoundMessages
 from moltnet.protocol.messages import HUMAN, Message
 from moltnet.protocol.rooms import CreateRoomRequest
 from tests.cli.conftest import Run, Workspace, attachment
@@ -146,6 +148,18 @@ class TestDirectMessages:
 
 
 class TestSearch:
+    @pytest.fixture(params=["it looks", "it has no search", "it shows its console instead"], autouse=True)
+    def server_kind(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A server of today, one of ours from before, and the reference."""
+
+        async def refuse(client: MoltnetClient, **wanted: str) -> FoundMessages:
+            if request.param == "it has no search":
+                raise ServerAnswered(str(client.server), 404, code="unknown_route")
+            raise ServerMisbehaved(str(client.server), "redirects to /console/")
+
+        if request.param != "it looks":
+            monkeypatch.setattr(MoltnetClient, "search", refuse)
+
     async def test_it_finds_all_words_in_any_order_and_case(self, run: Run, url: str) -> None:
         for text in ("the build is green", "GREEN is the Build of beta", "the build is red"):
             await say(url, text)
@@ -166,6 +180,16 @@ class TestSearch:
         assert ran.stderr == "moltnet: there are older messages: --depth 30\n"
         none = await run("search", "nowhere", terminal=True)
         assert none.stderr == "moltnet: nothing in 7 messages\n"
+
+    @pytest.mark.parametrize("words", [("message", "3"), ('"message',), tuple(map(str, range(17)))])
+    async def test_words_are_taken_as_they_are(self, run: Run, url: str, words: tuple[str, ...]) -> None:
+        for number in range(7):
+            await say(url, f"message {number}")
+        await say(url, '"message ' + " ".join(map(str, range(17))))
+        found = (await run("search", *words)).json()["messages"]
+        assert [message["parts"][0]["text"][:9] for message in found] == (
+            ["message 3", '"message '] if "message" in words else ['"message ']
+        )
 
 
 class TestWatching:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from moltnet.config import limits
-from moltnet.config.documents import BoolWord, parse_document
+from moltnet.config.documents import parse_document
+from moltnet.config.walks import BoolWord
 
 
 def problems(text: str | bytes, *, is_json: bool = False) -> list[tuple[str, str, int | None]]:
@@ -138,7 +139,7 @@ def test_a_syntax_error_does_not_quote_the_text_around_it(text: str) -> None:
 
 
 def test_aliases_that_stand_for_too_many_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moltnet.config.documents.MAX_CONFIG_VALUES", 1000)
+    monkeypatch.setattr("moltnet.config.walks.MAX_CONFIG_VALUES", 1000)
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     for level in range(1, 9):
         bomb += f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n"

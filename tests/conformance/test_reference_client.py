@@ -31,6 +31,8 @@ from tests.fakes.network import (
     wait_until,
 )
 
+pytestmark = pytest.mark.usefixtures("either_path")
+
 TOKENS = [token("agents", "attach write", "alpha", "beta"), token("admin", "admin write")]
 BEARER = network_config(mode=AuthMode.BEARER, tokens=TOKENS)
 OPERATOR = static("admin write")

@@ -98,6 +98,9 @@ async def open_exchange(
     to_test, from_app = trio.open_memory_channel[Message](chunks)
     exchange = AsgiExchange(to_app, from_app)
     target, _, query = path.partition("?")
+    data = b"" if body is None else orjson.dumps(unstructure(body))
+    # As every client does that knows how much it sends.
+    told = {"Content-Length": str(len(data))} if data else {}
     scope = {
         "type": "http",
         "asgi": {"spec_version": "2.1", "version": "3.0"},
@@ -108,7 +111,7 @@ async def open_exchange(
         "raw_path": target.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+        "headers": [(name.lower().encode(), value.encode()) for name, value in {**told, **(headers or {})}.items()],
         "client": ("192.0.2.1", 50000),
         "server": ("192.0.2.2", 80),
         "state": {},
@@ -133,7 +136,6 @@ async def open_exchange(
             to_test.close()
             exchange.ended.set()
 
-    data = b"" if body is None else orjson.dumps(unstructure(body))
     to_app.send_nowait({"type": "http.request", "body": data, "more_body": False})
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)

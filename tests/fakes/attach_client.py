@@ -6,9 +6,10 @@ connects to a real server. `attach` says HELLO and IDENTIFY on either. The clien
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol
+from contextvars import ContextVar
+from typing import Any, Final
 
 import attrs
 import orjson
@@ -16,45 +17,33 @@ import trio
 import trio_websocket
 
 from moltnet.app import App
-from moltnet.attach.link import CloseCode, LinkClosed
+from moltnet.attach.link import CloseCode, Link, LinkClosed, OneAtATime
 from moltnet.auth.claims import UNCHECKED, Claims
+from moltnet.fanout.frames import Sendable
+from moltnet.lane.websocket import WireLink
 from moltnet.protocol.attachment import Attached, ClientSession, Delivered, HelloReceived, PeerError, Reply
 from moltnet.protocol.events import Event
 from moltnet.protocol.frames import FrameCapabilities, Ready
 from moltnet.protocol.network import ATTACH_PROTOCOL
 from tests.fakes.credentials import admit
 from tests.fakes.http_client import bearer
+from tests.fakes.lane_pipe import FramedWire, Pipe
 from tests.fakes.network import NETWORK
+from tests.fakes.wires import MemoryWire as MemoryWire
+from tests.fakes.wires import Wire as Wire
+from tests.fakes.wires import WireClosed as WireClosed
 
 WIRE_FRAMES: Final = 4096
 """Frames that a wire in memory holds, unless the test is about a peer that does not read."""
+FRAME_BYTES: Final = 512
+"""What one of them takes as bytes, more or less."""
 
-
-class WireClosed(Exception):
-    """The server has closed; a `code` of 1006 means without a close frame."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"closed with {code} {reason}")
-        self.code = code
-        self.reason = reason
+over_lane: ContextVar[bool] = ContextVar("over_lane", default=False)
+"""Whether `open_wire` goes through the fast lane's frames. Set by the fixture `either_transport`."""
 
 
 class ServerSaid(AssertionError):
     """The server has sent ERROR."""
-
-
-class Wire(Protocol):
-    """The agent's end of an attachment."""
-
-    async def send(self, message: str | bytes) -> None: ...
-
-    async def receive(self) -> str:
-        """The next frame. Raises `WireClosed`."""
-        ...
-
-    async def hang_up(self, code: int = 1000) -> None:
-        """Close it; 1006 vanishes without a word."""
-        ...
 
 
 @attrs.define(eq=False)
@@ -63,11 +52,35 @@ class MemoryLink:
 
     _incoming: trio.MemoryReceiveChannel[str | bytes | LinkClosed]
     _outgoing: trio.MemorySendChannel[str | WireClosed]
+    _unsent: deque[str] = attrs.field(factory=deque, init=False)
+    _writing: OneAtATime = attrs.field(factory=OneAtATime, init=False)
+
+    def push(self, what: Sendable) -> bool:
+        self._unsent.extend(what.texts)
+        try:
+            while self._unsent and not self._writing.is_busy:
+                self._outgoing.send_nowait(self._unsent[0])
+                self._unsent.popleft()
+        except trio.WouldBlock:
+            pass
+        except trio.BrokenResourceError:
+            self._unsent.clear()
+        return not self._unsent
+
+    async def flush(self) -> None:
+        await self._writing.until(lambda: not self._unsent, self._write)
 
     async def send(self, text: str) -> None:
+        self._unsent.append(text)
+        await self.flush()
+
+    async def _write(self) -> None:
         try:
-            await self._outgoing.send(text)
+            while self._unsent:
+                await self._outgoing.send(self._unsent[0])
+                self._unsent.popleft()
         except trio.BrokenResourceError:
+            self._unsent.clear()
             await trio.lowlevel.checkpoint()
 
     async def receive(self) -> str | bytes:
@@ -85,8 +98,8 @@ class MemoryLink:
 
 
 @attrs.define(eq=False)
-class MemoryWire:
-    """The agent's end. `ended` is set when the server's side has returned; `scope` is what it runs under."""
+class ChannelWire:
+    """The agent's end of a `MemoryLink`."""
 
     _outgoing: trio.MemorySendChannel[str | bytes | LinkClosed]
     _incoming: trio.MemoryReceiveChannel[str | WireClosed]
@@ -118,6 +131,18 @@ class MemoryWire:
             self._incoming.close()
 
 
+def _channel(frames: int) -> tuple[MemoryWire, Link, Callable[[], None]]:
+    to_server, from_agent = trio.open_memory_channel[str | bytes | LinkClosed](WIRE_FRAMES)
+    to_agent, from_server = trio.open_memory_channel[str | WireClosed](frames)
+    return ChannelWire(to_server, from_server), MemoryLink(from_agent, to_agent), to_agent.close
+
+
+def _pipe(frames: int) -> tuple[MemoryWire, Link, Callable[[], None]]:
+    pipe = Pipe(frames * FRAME_BYTES)
+    link = WireLink(pipe)  # type: ignore[arg-type]  # it looks like one
+    return FramedWire(pipe), link, pipe.end
+
+
 @asynccontextmanager
 async def open_wire(app: App, claims: Claims = UNCHECKED, *, frames: int = WIRE_FRAMES) -> AsyncIterator[MemoryWire]:
     """An accepted attachment whose credential has been checked. Leaving the block hangs up and waits for the server.
@@ -125,16 +150,14 @@ async def open_wire(app: App, claims: Claims = UNCHECKED, *, frames: int = WIRE_
     `frames` is how many frames of the server a peer holds that does not read them.
     """
     admit(app, claims)
-    to_server, from_agent = trio.open_memory_channel[str | bytes | LinkClosed](WIRE_FRAMES)
-    to_agent, from_server = trio.open_memory_channel[str | WireClosed](frames)
-    wire = MemoryWire(to_server, from_server)
+    wire, link, end = _pipe(frames) if over_lane.get() else _channel(frames)
 
     async def serve() -> None:
         try:
             with wire.scope:
-                await app.gateway.serve(MemoryLink(from_agent, to_agent), claims)
+                await app.gateway.serve(link, claims)
         finally:
-            to_agent.close()
+            end()
             wire.ended.set()
 
     async with trio.open_nursery() as nursery:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 import attrs
 import trio
 
-from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, RoomId, ThreadId
+from moltnet.protocol.ids import AgentId, ApprovalId, DirectId, MessageId, RoomId, ThreadId
 from moltnet.protocol.pages import PageRequest
 from moltnet.protocol.relays import DeadLetter
 from moltnet.protocol.rooms import DirectConversation, Thread
@@ -20,8 +20,10 @@ from moltnet.storage.records import (
     EventBounds,
     EventRecord,
     History,
+    PlacedMessage,
     StoredApproval,
     StoredPage,
+    StoredRoom,
 )
 from moltnet.storage.seating import Seating
 from moltnet.storage.spending import Spending
@@ -71,6 +73,14 @@ class FaultyStore:
     async def load_directory(self) -> DirectoryContents:
         return await self.store.load_directory()
 
+    async def rooms(self, room_ids: Sequence[RoomId]) -> Sequence[StoredRoom]:
+        self._check_read()
+        return await self.store.rooms(room_ids)
+
+    async def removed_rooms(self, page: PageRequest) -> tuple[Sequence[StoredRoom], bool]:
+        self._check_read()
+        return await self.store.removed_rooms(page)
+
     async def event_bounds(self) -> EventBounds:
         self._check_read()
         return await self.store.event_bounds()
@@ -87,6 +97,18 @@ class FaultyStore:
     async def message_page(self, history: History, page: PageRequest) -> StoredPage:
         self._check_read()
         return await self.store.message_page(history, page)
+
+    async def message(self, message_id: MessageId) -> PlacedMessage | None:
+        self._check_read()
+        return await self.store.message(message_id)
+
+    async def messages_before(self, history: History | None, seq: int, limit: int) -> Sequence[PlacedMessage]:
+        self._check_read()
+        return await self.store.messages_before(history, seq, limit)
+
+    async def messages_after(self, history: History | None, seq: int, limit: int) -> Sequence[PlacedMessage]:
+        self._check_read()
+        return await self.store.messages_after(history, seq, limit)
 
     async def artifact_page(self, history: History, page: PageRequest) -> StoredPage:
         self._check_read()

@@ -33,6 +33,8 @@ from tests.fakes.network import (
     token,
 )
 
+pytestmark = pytest.mark.usefixtures("either_path")
+
 
 async def texts_of(source: EventSource, count: int) -> list[str]:
     return [(await source.next_of("message.created")).text for _ in range(count)]

@@ -229,3 +229,19 @@ async def test_an_idle_relay_sleeps_until_something_is_said(autojump_clock: trio
         with trio.fail_after(1):
             await wait_settled(relaying)
         assert way.times[-1] - before < 80_001
+
+
+async def test_a_relay_without_a_free_slot_sleeps_although_the_rest_of_a_conversation_is_over(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    hold = trio.Event()
+    way = FakeWay(down=True, gate=lambda _: None if way.down else hold)
+    async with open_relaying(way) as relaying:
+        await relaying.say(create_room(), create_room("other"), *posts(1), *posts(1, "other", "n"))
+        await trio.sleep(0.1)
+        way.down = False
+        # One of them is tried alone and gets no answer; if anybody spins now, this does not end.
+        await trio.sleep(100)
+        assert way.under_way == 1
+        hold.set()
+        await wait_settled(relaying)

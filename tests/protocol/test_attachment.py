@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fuzz.frames import EVENT, NETWORK
+from moltnet.protocol.agents import About
 from moltnet.protocol.attachment import (
     Acked,
     Attached,
@@ -78,6 +79,7 @@ def test_frames_look_on_the_wire_as_reference_clients_expect_them() -> None:
         "op": "HELLO",
         "version": ATTACH_PROTOCOL,
         "heartbeat_interval_ms": 5000,
+        "takes_about": True,  # ours, which they pass over
         "capabilities": {},
     }
     server.receive_text(identify_frame(), 0.0)
@@ -331,3 +333,18 @@ def test_a_violation_leaves_only_the_goodbye() -> None:
     assert json.loads(server.error("no"))["op"] == "ERROR"
     with pytest.raises(ProtocolMisuse):
         server.ping(1.0)
+
+
+def test_what_a_program_says_of_itself_goes_to_servers_that_take_it_and_arrives_clean() -> None:
+    def identify(about: About, **hello: Any) -> str:
+        capabilities = FrameCapabilities()
+        client = ClientSession(NETWORK, "alpha", "Alpha", cursor="", capabilities=capabilities, about=about, now=0.0)
+        client.receive_text(frame("HELLO", heartbeat_interval_ms=5000, **hello), 0.0)
+        return client.identify()
+
+    about = About("codex", " build-7\u202e\n\x00" + "x" * 200)
+    assert "about" not in json.loads(identify(about))
+    assert "about" not in json.loads(identify(About(), takes_about=True))
+    (identified,) = greeted_server().receive_text(identify(about, takes_about=True), 0.0)
+    assert isinstance(identified, Identified)
+    assert identified.about == About("codex", "build-7 " + "x" * 120)

@@ -109,7 +109,7 @@ def test_an_event_of_a_later_kind_is_read_without_what_is_new_in_it() -> None:
 
 
 def test_event_types_are_a_subject_and_what_happened_to_it() -> None:
-    assert len(set(EventType)) == 15
+    assert len(set(EventType)) == 18
     assert all(len(kind.split(".")) >= 2 and kind == kind.lower() for kind in EventType)
 
 

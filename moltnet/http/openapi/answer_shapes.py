@@ -12,12 +12,19 @@ from moltnet.config.settings import AuthMode, Registration, Scope
 from moltnet.http.openapi.schemas import Schema, Shapes, Variant, ref
 from moltnet.http.openapi.texts import ARTIFACT_ID, ID, TARGETS, exactly, text
 from moltnet.protocol import limits
-from moltnet.protocol.administration import ApplyResult, ReloadResult, RemovedKind, RemoveResult
-from moltnet.protocol.agents import AgentRegistration, AgentSummary
+from moltnet.protocol.administration import (
+    ApplyResult,
+    ChangeAction,
+    PlannedChange,
+    ReloadResult,
+    RemovedKind,
+    RemoveResult,
+)
+from moltnet.protocol.agents import AgentRegistration, AgentSummary, Mute
 from moltnet.protocol.approvals import Approval, ApprovalPage, ApprovalState
 from moltnet.protocol.artifacts import Artifact
 from moltnet.protocol.codec import Problem
-from moltnet.protocol.credentials import AgentCredential, CredentialPage, Holder
+from moltnet.protocol.credentials import AgentCredential, ConfiguredToken, CredentialPage, Holder, TokenPage
 from moltnet.protocol.events import AgentEvent, Event, EventType, ReplayGap
 from moltnet.protocol.ids import (
     ActorUid,
@@ -32,6 +39,7 @@ from moltnet.protocol.ids import (
     ThreadId,
 )
 from moltnet.protocol.invitations import InvitationAccepted
+from moltnet.protocol.lookups import EventPage, FoundMessages
 from moltnet.protocol.messages import (
     AGENT,
     HUMAN,
@@ -100,7 +108,14 @@ EVENTS: Final = (
     _event("MessageEvent", "message", EventType.MESSAGE_CREATED),
     _event("ThreadEvent", "thread", EventType.THREAD_CREATED),
     _event("DirectEvent", "dm", EventType.DM_CREATED),
-    _event("RoomEvent", "room", EventType.ROOM_CREATED, EventType.ROOM_MEMBERS_UPDATED, EventType.ROOM_REMOVED),
+    _event(
+        "RoomEvent",
+        "room",
+        EventType.ROOM_CREATED,
+        EventType.ROOM_MEMBERS_UPDATED,
+        EventType.ROOM_UPDATED,
+        EventType.ROOM_REMOVED,
+    ),
     _event(
         "AgentReport",
         "agent",
@@ -109,6 +124,8 @@ EVENTS: Final = (
         EventType.AGENT_WAKE_DELIVERED,
         EventType.AGENT_WAKE_FAILED,
         EventType.AGENT_REMOVED,
+        EventType.AGENT_MUTED,
+        EventType.AGENT_UNMUTED,
     ),
     _event("ApprovalEvent", "approval", EventType.APPROVAL_REQUESTED, EventType.APPROVAL_DECIDED),
     _event("PairingEvent", "pairing", EventType.PAIRING_UPDATED),
@@ -130,18 +147,23 @@ ANSWERS: Final = Shapes(
                 CredentialPage,
                 DeadLetterPage,
                 DirectPage,
+                EventPage,
                 MessagePage,
                 PairingPage,
                 RoomPage,
                 ThreadPage,
+                TokenPage,
             ),
             "A part of a list.",
         ),
         ApprovalState: "Whether it still waits, and else what became of it; `expired` if nobody decided in time.",
         Capabilities: "What the network does and allows.",
+        ChangeAction: "What would become of it.",
+        ConfiguredToken: "A token of the configuration, without its value.",
         Console: "What the caller may do in the console.",
         Event: "Something that has happened: it is committed, and stands in an order with all others.",
         InvitationAccepted: "Two networks are paired.",
+        FoundMessages: "What was found so far.",
         Holder: "By what an agent is held: a token that the server made, one of the configuration, anybody, nobody, or "
         "something that this server does not know.",
         Network: "What the network says of itself.",
@@ -153,12 +175,14 @@ ANSWERS: Final = Shapes(
         RelayQueue: "How much is on its way to the network of a pairing.",
         RelayQueues: "The queues of all pairings.",
         RelayResult: "What became of a dead letter.",
-        RemovedKind: "What was removed.",
+        RemovedKind: "What it is about.",
         SkillCommand: "A command that works for the caller.",
         SkillDirect: "What the caller may do with direct conversations.",
         SkillDocument: "What the caller may do here, and by which commands.",
         SkillLinks: "The documents about this network.",
         SkillRoom: "A room that the caller may read.",
+        Mute: "Why an agent may say nothing.",
+        PlannedChange: "What would become of a room or an agent.",
         PendingWake: "A message that an agent was sent, and has not acknowledged.",
         Thread: "A conversation within a room.",
         WakePage: "What woke an agent, and what came of it.",
@@ -201,6 +225,7 @@ ANSWERS: Final = Shapes(
             "name": {"maxLength": limits.MAX_NAME_CHARACTERS},
             "members": {"items": _ADDRESS},
             "access": text("In lists and in the room's own document only."),
+            "removed_at": {**ref("Timestamp"), "description": "In the list of removed rooms only."},
         },
         RoomAccess: {"reason": text("`public-read` or `private`, and the write policy.")},
         Thread: {"fqid": _fqid("threads"), "message_count": {"minimum": 1}},
@@ -220,6 +245,21 @@ ANSWERS: Final = Shapes(
             "actor_uid": ref("ActorUid"),
             "connected": text("Whether it is attached now."),
             "rooms": text("Rooms of the agent that the caller may read, in order."),
+            "last_seen_at": {
+                **ref("Timestamp"),
+                "description": "When it last attached, went, or said something. For `observe` and `admin`.",
+            },
+            "runtime": text("What it is, as the program says that attaches it. For `observe` and `admin`."),
+            "host": text("Where it is, as the program says that attaches it. For `observe` and `admin`."),
+            "mute": text("How it is muted, if it is. For `observe`, `admin`, and the agent itself."),
+        },
+        Mute: {
+            "by": text("The credential of who muted it: `token:<id of the token>`."),
+            "reason": {"maxLength": limits.MAX_MUTE_REASON_CHARACTERS, "description": "What the agent is told too."},
+            "until": {
+                **ref("Timestamp"),
+                "description": "When it may speak again. Without it somebody has to lift it.",
+            },
         },
         AgentRegistration: {
             "actor_uri": _FQID,
@@ -233,13 +273,33 @@ ANSWERS: Final = Shapes(
             "pairings": text("Whether at least one pairing is configured."),
         },
         Network: {"id": ref("NetworkId"), "version": text("The version of the server.")},
+        FoundMessages: {
+            "messages": text("Newest first."),
+            "looked_at": {"minimum": 0, "description": "How many messages this request has looked at."},
+            "searched_to": {
+                **ref("Timestamp"),
+                "description": "When the last of them was said: what is newer was searched.",
+            },
+        },
         PageInfo: {
             "has_more": text("Whether there is more in the direction of reading."),
             "next_before": text("What to give as `before` to go on."),
             "next_after": text("What to give as `after` to go on."),
         },
         RemoveResult: {"removed": {"const": True}, "mode": {"const": "soft"}},
-        ApplyResult: {"applied": {"const": True}},
+        ApplyResult: {
+            "applied": text("Not so in a preview."),
+            "changes": text("In a preview: what would change. What stays as it is is not there."),
+        },
+        PlannedChange: {"detail": text("What it comes to, in words.")},
+        ConfiguredToken: {
+            "scopes": {"items": {"type": "string", "enum": [*map(str, Scope)]}},
+            "agents": text("The agents that it may act for; without any, all."),
+            "network": text("The network that a pair token belongs to."),
+            "expires_at": {**ref("Timestamp"), "description": "When it ends, or has ended."},
+            "is_rotating": text("Whether the value that it had before is good too."),
+            "previous_expires_at": {**ref("Timestamp"), "description": "When that value ends."},
+        },
         AgentEvent: {
             "agent_id": ref("AgentId"),
             "network_id": ref("NetworkId"),

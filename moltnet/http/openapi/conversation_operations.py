@@ -18,6 +18,7 @@ from moltnet.http.openapi.operation import (
     in_query,
     kept,
     paged,
+    paged_messages,
 )
 from moltnet.protocol.administration import RemoveResult
 from moltnet.protocol.errors import ErrorCode
@@ -36,6 +37,7 @@ from moltnet.protocol.rooms import (
     Room,
     Thread,
     UpdateRoomMembersRequest,
+    UpdateRoomRequest,
 )
 
 _ROOM_ID: Final = in_path("room_id", "The room.", "general")
@@ -71,6 +73,7 @@ CONVERSATION_OPERATIONS: Final[tuple[Operation, ...]] = (
             403: (
                 ErrorCode.AGENT_NOT_ALLOWED,
                 ErrorCode.AGENT_NOT_REGISTERED,
+                ErrorCode.AGENT_MUTED,
                 ErrorCode.REMOTE_ACTOR_FORBIDDEN,
                 ErrorCode.HUMAN_INGRESS_DISABLED,
                 ErrorCode.DIRECT_MESSAGES_DISABLED,
@@ -101,7 +104,13 @@ CONVERSATION_OPERATIONS: Final[tuple[Operation, ...]] = (
         "Rooms that the caller may read, by id",
         LISTERS,
         (kept("A page of rooms.", RoomPage),),
-        parameters=paged(),
+        description="With `removed=true`, for `admin`, those that were removed, with `removed_at`: `restoreRoom` "
+        "brings them back.",
+        parameters=(
+            in_query("removed", "Whether removed rooms are wanted: `true`.", {"type": "string"}),
+            *paged(),
+        ),
+        refusals=STORED,
         links=(Link("listRooms", _FOLLOWING),),
     ),
     Operation(
@@ -131,6 +140,21 @@ CONVERSATION_OPERATIONS: Final[tuple[Operation, ...]] = (
         (kept("The room, with what the caller may do in it.", Room),),
         parameters=(_ROOM_ID,),
         refusals=_NO_READABLE_ROOM,
+    ),
+    Operation(
+        "updateRoom",
+        "PATCH",
+        "/v1/rooms/{room_id}",
+        Tag.ROOMS,
+        "Change what a room is called, who sees it and who may write",
+        ADMINS,
+        (Success(200, "The room as it is now.", Room),),
+        description="What the request does not name stays. A start with the same configuration leaves the room as it "
+        "is then.",
+        parameters=(_ROOM_ID,),
+        takes=UpdateRoomRequest,
+        refusals=_NO_ROOM,
+        links=(Link("showRoom", _THE_ROOM),),
     ),
     Operation(
         "removeRoom",
@@ -181,8 +205,8 @@ CONVERSATION_OPERATIONS: Final[tuple[Operation, ...]] = (
         "Messages of a room, without those of its threads",
         READERS,
         (kept("A page of messages, oldest first; without a cursor the newest.", MessagePage),),
-        parameters=(_ROOM_ID, *paged()),
-        refusals={**_NO_READABLE_ROOM, **STORED},
+        parameters=(_ROOM_ID, *paged_messages()),
+        refusals={**_NO_READABLE_ROOM, **STORED, 422: (ErrorCode.INVALID_FIELD,)},
         links=(Link("listRoomMessages", {**_SAME_ROOM, **_OLDER}),),
     ),
     Operation(
@@ -216,8 +240,8 @@ CONVERSATION_OPERATIONS: Final[tuple[Operation, ...]] = (
         "Messages of a thread",
         READERS,
         (kept("A page of messages, oldest first; without a cursor the newest.", MessagePage),),
-        parameters=(_THREAD_ID, *paged()),
-        refusals=_NO_THREAD,
+        parameters=(_THREAD_ID, *paged_messages()),
+        refusals={**_NO_THREAD, 422: (ErrorCode.INVALID_FIELD,)},
     ),
     Operation(
         "listDirectConversations",
@@ -251,8 +275,8 @@ CONVERSATION_OPERATIONS: Final[tuple[Operation, ...]] = (
         "Messages of a direct conversation",
         PARTICIPANTS,
         (kept("A page of messages, oldest first; without a cursor the newest.", MessagePage),),
-        parameters=(_DM_ID, *paged()),
-        refusals=_NO_DIRECT,
+        parameters=(_DM_ID, *paged_messages()),
+        refusals={**_NO_DIRECT, 422: (ErrorCode.INVALID_FIELD,)},
     ),
     Operation(
         "listArtifacts",

@@ -7,7 +7,7 @@ from moltnet.http.openapi.operation import ADMINS, STORED, Access, Operation, Su
 from moltnet.http.openapi.schemas import ref
 from moltnet.protocol.administration import ReloadResult
 from moltnet.protocol.agents import AgentRegistration
-from moltnet.protocol.credentials import AgentCredential, CredentialPage
+from moltnet.protocol.credentials import AgentCredential, CredentialPage, TokenPage
 from moltnet.protocol.errors import ErrorCode
 
 _AGENT_ID: Final = in_path("agent_id", "The agent, registered in this network.", "clerk", ref("AgentAddressInput"))
@@ -58,6 +58,18 @@ CREDENTIAL_OPERATIONS: Final[tuple[Operation, ...]] = (
         "gives it a new token.",
         parameters=(_AGENT_ID,),
         refusals=_CHANGES,
+    ),
+    Operation(
+        "listTokens",
+        "GET",
+        "/v1/tokens",
+        Tag.ADMINISTRATION,
+        "Tokens of the configuration, by id",
+        ADMINS,
+        (kept("A page of tokens, without their values.", TokenPage),),
+        description="Those that the server goes by, since its last start or reload. Tokens that it made for agents are "
+        "in `listCredentials`.",
+        parameters=paged({"type": "string"}),
     ),
     Operation(
         "reload",

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from moltnet import __version__
 from moltnet.protocol.administration import ApplyAgent, ApplyRequest, ApplyResult, RemovedKind, RemoveResult
-from moltnet.protocol.agents import AgentRegistration, AgentSummary, RegisterAgentRequest
+from moltnet.protocol.agents import AgentRegistration, AgentSummary, MuteRequest, RegisterAgentRequest
 from moltnet.protocol.approvals import (
     Approval,
     ApprovalPage,
@@ -16,6 +16,7 @@ from moltnet.protocol.approvals import (
 )
 from moltnet.protocol.artifacts import artifacts_of
 from moltnet.protocol.codec import unstructure
+from moltnet.protocol.credentials import ConfiguredToken, TokenPage
 from moltnet.protocol.events import Event, EventType
 from moltnet.protocol.identity import agent_fqid, direct_fqid, room_fqid, thread_fqid
 from moltnet.protocol.ids import (
@@ -29,6 +30,7 @@ from moltnet.protocol.ids import (
     event_id_of_message,
 )
 from moltnet.protocol.invitations import AcceptInvitationRequest, InvitationAccepted
+from moltnet.protocol.lookups import EventPage, FoundMessages
 from moltnet.protocol.messages import (
     AGENT,
     HUMAN,
@@ -62,6 +64,7 @@ from moltnet.protocol.rooms import (
     RoomAccess,
     Thread,
     UpdateRoomMembersRequest,
+    UpdateRoomRequest,
     Visibility,
 )
 from moltnet.protocol.sessions import SignInRequest
@@ -122,6 +125,9 @@ _CLERK: Final = AgentSummary(
     actor_uid=_UID,
     fqid=agent_fqid(_LAB, "clerk"),
     rooms=(_GENERAL,),
+    last_seen_at=_THEN,
+    runtime="codex",
+    host="build-7",
 )
 _REGISTERED: Final = AgentRegistration(
     network_id=_LAB,
@@ -144,6 +150,7 @@ _APPROVAL: Final = Approval(
     target=_TARGET,
     reason="mention",
 )
+_EVENT: Final = Event(event_id_of_message(_BUILD), EventType.MESSAGE_CREATED, _LAB, _THEN, message=_MESSAGE)
 _LAST: Final = PageInfo()
 
 ANSWER_VALUES: Final[tuple[object, ...]] = (
@@ -181,13 +188,18 @@ ANSWER_VALUES: Final[tuple[object, ...]] = (
     ApprovalPage((_APPROVAL,), _LAST),
     RemoveResult(RemovedKind.ROOM, _GENERAL),
     ApplyResult(agents=(_REGISTERED,)),
-    Event(event_id_of_message(_BUILD), EventType.MESSAGE_CREATED, _LAB, _THEN, message=_MESSAGE),
+    TokenPage((ConfiguredToken("operator", ("admin", "observe"), expires_at=_THEN),), _LAST),
+    _EVENT,
+    FoundMessages((_MESSAGE,), 4096, _THEN, PageInfo(has_more=True, next_before=_BUILD)),
+    EventPage((_EVENT,), PageInfo(has_more=True, next_before=event_id_of_message(_BUILD))),
 )
 
 REQUEST_VALUES: Final[tuple[object, ...]] = (
     SendMessageRequest(id=_BUILD, target=_TARGET, sender=Actor(type=HUMAN, id="ada", name="Ada"), parts=_PARTS),
     CreateRoomRequest(id="ops", name="Operations", members=("clerk",)),
     RestoreRoomRequest(members=("clerk",)),
+    UpdateRoomRequest(name="Operations", visibility=Visibility.PUBLIC),
+    MuteRequest("It repeats itself.", minutes=60),
     UpdateRoomMembersRequest(add=("scout",), remove=("clerk",)),
     RegisterAgentRequest(requested_agent_id="atlas", name="Atlas"),
     RequestApprovalRequest(event_id_of_message(_BUILD), "mention", 3600),

@@ -230,5 +230,24 @@ def paged(cursor: Schema | None = None) -> tuple[Parameter, ...]:
     )
 
 
+def paged_messages() -> tuple[Parameter, ...]:
+    """The same, and ``around`` and ``at``."""
+    return (
+        *paged(),
+        in_query(
+            "around",
+            "The message that the page is around, as many before as after it. Not together with another of these.",
+            ref("OptionalIdInput"),
+        ),
+        in_query(
+            "at",
+            "The time at which the page begins, RFC 3339: with the first message that was said then or later. Not "
+            "together with another of these.",
+            {"type": "string"},
+            "2026-11-20T00:00:00Z",
+        ),
+    )
+
+
 AGENT_CURSOR: Final = ref("MemberInput")
 ARTIFACT_CURSOR: Final[Schema] = {"type": "string", "pattern": blanks_around(ARTIFACT_ID, optional=True)}

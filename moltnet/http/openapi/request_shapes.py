@@ -9,7 +9,7 @@ from moltnet.http.openapi.schemas import Schema, Shapes, ref
 from moltnet.http.openapi.texts import BARE_ID, BLANK, TARGETS, URL, blanks_around, text
 from moltnet.protocol import limits
 from moltnet.protocol.administration import ApplyAgent, ApplyRequest
-from moltnet.protocol.agents import RegisterAgentRequest
+from moltnet.protocol.agents import MuteRequest, RegisterAgentRequest
 from moltnet.protocol.approvals import DecisionRequest, RequestApprovalRequest
 from moltnet.protocol.invitations import AcceptInvitationRequest
 from moltnet.protocol.messages import (
@@ -26,6 +26,7 @@ from moltnet.protocol.rooms import (
     CreateRoomRequest,
     RestoreRoomRequest,
     UpdateRoomMembersRequest,
+    UpdateRoomRequest,
     Visibility,
     WritePolicy,
 )
@@ -129,6 +130,24 @@ REQUESTS: Final = Shapes(
             },
         },
         RestoreRoomRequest: {"members": _MEMBERS},
+        UpdateRoomRequest: {
+            "name": _name("What it is called."),
+            "visibility": {"enum": [*map(str, Visibility), ""], "description": "Whether the public may read it."},
+            "write_policy": {"enum": [*map(str, WritePolicy), ""], "description": "Who may write in it."},
+        },
+        MuteRequest: {
+            "reason": {
+                "maxLength": limits.MAX_MUTE_REASON_CHARACTERS,
+                "description": "Why. The agent is told it with each refusal.",
+            },
+            "minutes": {
+                "minimum": 0,
+                "maximum": limits.LONGEST_MUTE_MINUTES,
+                "default": 0,
+                "description": "For how long. Neither this nor `until`: until somebody lifts it.",
+            },
+            "until": text("Until when, RFC 3339. Not together with `minutes`."),
+        },
         UpdateRoomMembersRequest: {
             "add": _MEMBERS,
             "remove": {**_MEMBERS, "description": f"Comes after `add`. {_MEMBERS['description']}"},

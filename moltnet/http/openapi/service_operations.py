@@ -37,9 +37,11 @@ SERVICE_OPERATIONS: Final[tuple[Operation, ...]] = (
         Tag.ADMINISTRATION,
         "Make rooms and agents what the request says",
         ADMINS,
-        (Success(200, "The rooms and agents of the request, as they are now.", ApplyResult),),
+        (Success(200, "The rooms and agents of the request, as they are now; or what would change.", ApplyResult),),
         description="Everything in one transaction, or nothing. It removes nothing, and doing it again changes "
-        "nothing. No room may be named twice, and no agent with two credentials.",
+        "nothing. No room may be named twice, and no agent with two credentials. With `preview=true` nothing is "
+        "written, and the answer says what would change at this moment.",
+        parameters=(in_query("preview", "Whether nothing is to be done: `true`.", {"type": "string"}),),
         takes=ApplyRequest,
     ),
     Operation(
