@@ -17,7 +17,7 @@ export MOLTNET_TEST_POSTGRES ?= $(CURDIR)/.cache/postgres
 TESTERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
 .NOTPARALLEL:
-.PHONY: run test check lint bench fuzz apifuzz crash relay-crash replicas soak-node e2e runtimes postgres browser tools screenshots build-tools audit man changelog release clean help
+.PHONY: run test test-without-lane check lint bench fuzz sim fuzz-tools soak apifuzz crash relay-crash replicas soak-node e2e runtimes postgres browser tools screenshots build-tools audit man site site-tools changelog release clean help
 
 run: $(INSTALLED) ## Start a network on http://127.0.0.1:8787 with SQLite and a room "general"
 	@exec env MOLTNET_CONFIG=examples/quickstart/Moltnet $(BIN)/moltnet start
@@ -27,19 +27,33 @@ test: $(INSTALLED) runtimes postgres browser tools build-tools ## Run all tests,
 	@# Apart, because the browser's driver and trio-asyncio both want to be the loop of asyncio in their process.
 	$(BIN)/pytest -m "" -n $(TESTERS) --dist worksteal tests/browser
 
-check: lint audit test ## Everything that must be green before a change is shown: format, lint, types, layers, tests
+test-without-lane: $(INSTALLED) ## Run the suites of access, attacks and conformance without the fast lane: Hypercorn and Quart must do the same
+	MOLTNET_FASTLANE=0 $(BIN)/pytest -q tests/access tests/attacks tests/conformance tests/http/test_connection.py \
+		tests/http/test_exchange.py tests/attach/test_handshake.py tests/attach/test_ending.py tests/test_serving.py
+
+check: lint audit test test-without-lane site ## Everything that must be green before a change is shown: format, lint, types, layers, tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(CHECKED) examples/*/*.py
+	$(BIN)/codespell
 	$(BIN)/pytest -q tests/test_layers.py
 
-bench: $(INSTALLED) ## Measure throughput and latency on this machine
-	$(BIN)/python -m tests.bench
+bench: $(INSTALLED) ## Measure throughput, latency and memory beside what the stack can do; BENCH='--quick --compare A B' and more: --help
+	$(BIN)/python -m tests.bench $(BENCH)
 
-fuzz: $(INSTALLED) ## Feed the protocol hostile input for a while
-	$(BIN)/python -m fuzz
+fuzz: $(INSTALLED) fuzz-tools ## Feed everything that reads what others wrote hostile input, each target for SECONDS (30), in three ways
+	$(BIN)/python -m fuzz --seconds $(or $(SECONDS),30)
+	MOLTNET_FUZZ_EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/pytest -q -o faulthandler_timeout=0 tests/fuzz/test_hypothesis.py
+	@# 2: there is no atheris for this Python.
+	PYTHONPATH=.cache/fuzz-tools $(BIN)/python -m fuzz.guided --seconds $(or $(SECONDS),30) || [ $$? = 2 ]
+
+fuzz-tools: $(INSTALLED)
+	@scripts/install-fuzz-tools $(BIN)/python
+
+sim: $(INSTALLED) ## Run SEEDS of the simulation (1000, or FIRST-LAST, or new:COUNT): whole networks in one process, and everything breaks
+	$(BIN)/python -m tests.simulation $(or $(SEEDS),1000) --processes $(TESTERS)
 
 apifuzz: $(INSTALLED) postgres ## Look for answers of the HTTP API that its OpenAPI document does not describe, for a while
 	MOLTNET_API_FUZZ_EXAMPLES=$${MOLTNET_API_FUZZ_EXAMPLES:-100} MOLTNET_API_FUZZ_SEED=$${MOLTNET_API_FUZZ_SEED:-$$$$} \
@@ -60,6 +74,10 @@ replicas: $(INSTALLED) postgres ## Kill one of three servers on one PostgreSQL e
 		MOLTNET_REPLICAS_PAUSE_SECONDS=$(or $(PAUSE),4) MOLTNET_REPLICAS_ATTACHMENTS=$(or $(ATTACHMENTS),300) \
 		$(BIN)/pytest -m slow -s -o faulthandler_timeout=0 -k whichever_server_is_killed tests/e2e/test_replicas.py
 
+soak: $(INSTALLED) ## Run servers, a node, clients and a paired network at steady load with churn for HOURS or SECONDS (600), and look for growth
+	MOLTNET_SOAK_SECONDS=$(or $(SECONDS),$(if $(HOURS),$$(($(HOURS) * 3600)),600)) MOLTNET_SOAK_SEED=$(or $(SEED),7) \
+		$(BIN)/pytest -m slow -s -o faulthandler_timeout=0 --timeout 0 tests/faults/test_soak.py
+
 soak-node: $(INSTALLED) ## Run a node with 200 attachments for ten minutes while programs, connections and the server break
 	MOLTNET_SOAK_ATTACHMENTS=$(or $(ATTACHMENTS),200) MOLTNET_SOAK_SECONDS=$(or $(SECONDS),600) MOLTNET_SOAK_SEED=$(or $(SEED),7) \
 		$(BIN)/pytest -m slow -o faulthandler_timeout=0 --timeout 1800 tests/node/test_many.py
@@ -73,6 +91,9 @@ audit: $(INSTALLED) ## Look for packages that must not be among our dependencies
 man: $(INSTALLED) ## Write the manual page: dist/moltnet.1
 	@mkdir -p dist
 	$(BIN)/moltnet help --man > dist/moltnet.1
+
+site: $(INSTALLED) $(VENV)/.docs site-tools ## Make a site of the documentation: dist/site
+	$(BIN)/python -m scripts.site
 
 changelog: $(INSTALLED) ## Move the news fragments into CHANGELOG.md, for a release
 	$(BIN)/python -m scripts.change_log
@@ -92,6 +113,9 @@ browser:
 tools:
 	@scripts/install-test-tools
 
+site-tools:
+	@scripts/install-site-tools
+
 runtimes: $(INSTALLED)
 	@scripts/install-test-runtimes
 
@@ -108,6 +132,11 @@ help: ## Show this list
 # The stamp is as new as the last installation; a changed pyproject.toml installs again.
 $(INSTALLED): pyproject.toml
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || scripts/make-venv $(VENV)
-	@echo "installing Moltnet and its tools into $(VENV)"
+	@echo "installing Moltnet and its tools into $(VENV): a minute or two, once"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# What builds the site is not needed for anything else.
+$(VENV)/.docs: $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@
