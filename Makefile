@@ -31,7 +31,7 @@ test-without-lane: $(INSTALLED) ## Run the suites of access, attacks and conform
 	MOLTNET_FASTLANE=0 $(BIN)/pytest -q tests/access tests/attacks tests/conformance tests/http/test_connection.py \
 		tests/http/test_exchange.py tests/attach/test_handshake.py tests/attach/test_ending.py tests/test_serving.py
 
-check: lint audit test test-without-lane site ## Everything that must be green before a change is shown: format, lint, types, layers, tests
+check: lint audit site test-without-lane test ## Everything that must be green before a change is shown: format, lint, types, layers, tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -56,6 +56,7 @@ _NEXT_STEP: Final[Mapping[str, str]] = {
     ErrorCode.MISSING_SCOPE: "ask the operator for a token with that scope",
     ErrorCode.FORBIDDEN: _ASK,
     ErrorCode.AGENT_NOT_ALLOWED: "moltnet whoami says for which agents the token is",
+    ErrorCode.AGENT_MUTED: "the operator ends it: moltnet admin agent unmute",
     ErrorCode.AGENT_DECLARED: "the operator changes it in the network's file",
     ErrorCode.TOKENS_NOT_ASKED: "this network asks nobody for a token; leave it out",
     ErrorCode.AGENT_ATTACHED_ELSEWHERE: "stop the other one, or wait until it is gone",

@@ -31,6 +31,7 @@ _WORDS = {
     "session": "sessions",
     "pair_network": "pair tokens",
     "approval": "approvals",
+    "mark": "marks",
     "thread": "threads",
     "direct": "direct conversations",
     "message": "messages",

@@ -11,7 +11,7 @@ from moltnet.protocol.agents import Mute, MuteRequest
 from moltnet.protocol.codec import Problem
 from moltnet.protocol.errors import ErrorCode
 from moltnet.protocol.identity import AgentAddress, parse_address
-from moltnet.protocol.ids import AgentId
+from moltnet.protocol.ids import AgentId, is_id
 from moltnet.protocol.times import Timestamp, format_timestamp, parse_timestamp
 from moltnet.storage.marks import MuteAgent, NobodyToMute
 
@@ -59,7 +59,7 @@ def mute_now(context: NetworkContext, agent_id: AgentId) -> Mute | None:
 
 async def _change(context: NetworkContext, agent_id: str, mute: Mute | None, claims: Claims) -> None:
     address = parse_address(agent_id, context.id)
-    if address.network_id == context.id:
+    if address.network_id == context.id and is_id(address.agent_id):
         outcome = await context.journal.commit(MuteAgent(AgentId(address.agent_id), mute, claims.key, context.now()))
         if not isinstance(outcome, NobodyToMute):
             return

@@ -116,8 +116,8 @@ WRITE_SECONDS: Final = 10.0
 MAX_UNWRITTEN_BYTES: Final = 256 * MIB
 SLOW_PEER_SECONDS: Final = 1.0
 
-# The same of one peer that is served without a framework: a page, or some thousand events. Who has so much waiting is cut
-# off and resumes by its cursor.
+# The same of one peer that is served without a framework: a page, or some thousand events. Who has so much waiting is
+# cut off and resumes by its cursor.
 MAX_WIRE_BACKLOG_BYTES: Final = 4 * MIB
 # A head that the fast lane reads: a client that sends more has something unusual in it.
 MAX_LANE_HEAD_BYTES: Final = 8 * KIB

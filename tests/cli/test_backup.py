@@ -55,8 +55,8 @@ async def test_a_network_is_backed_up_beside_its_server_and_restored(
 async def test_people_get_a_line(run: Run, database: Path) -> None:
     ran = await run("backup", "lab.backup", terminal=True)
     assert ran.stdout == (
-        "backed up into lab.backup: network net_a, 2 rooms, 1 agent, 1 pair token, 2 approvals, 1 thread, "
-        "1 direct conversation, 8 messages, 5 other events, 3 relays\n"
+        "backed up into lab.backup: network net_a, 2 rooms, 1 agent, 1 pair token, 2 approvals, 3 marks, 1 thread, "
+        "1 direct conversation, 8 messages, 7 other events, 3 relays\n"
     )
 
 

@@ -99,8 +99,8 @@ async def test_a_reader_that_does_not_read_costs_bounded_memory(tmp_path: Path) 
             await trio.testing.wait_all_tasks_blocked(0.05)
             grown = held_bytes() - alone
         # What one read returns; a frame on its way as the protocol has it, as h11 has it, and as the socket has it;
-        # and that the ring may be half full or full.
-        assert 0 < grown < readers * (MAX_REPLAY_BYTES + 3 * limits.MIB) + limits.RING_BYTES // 2, grown
+        # and that the ring may be half full or full. On the fast lane it is less than the ring's ups and downs.
+        assert grown < readers * (MAX_REPLAY_BYTES + 3 * limits.MIB) + limits.RING_BYTES // 2, grown
 
 
 def test_no_more_is_taken_from_the_ring_at_once_than_from_the_store() -> None:
