@@ -17,12 +17,12 @@ export MOLTNET_TEST_POSTGRES ?= $(CURDIR)/.cache/postgres
 TESTERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
 .NOTPARALLEL:
-.PHONY: run test test-without-lane check lint bench fuzz sim fuzz-tools soak apifuzz crash relay-crash replicas soak-node e2e runtimes postgres browser tools screenshots build-tools audit man site site-tools changelog release clean help
+.PHONY: run test test-without-lane check lint bench fuzz sim fuzz-tools soak apifuzz crash relay-crash replicas soak-node e2e runtimes postgres browser tools screenshots build-tools audit man site site-tools console console-tools changelog release clean help
 
 run: $(INSTALLED) ## Start a network on http://127.0.0.1:8787 with SQLite and a room "general"
 	@exec env MOLTNET_CONFIG=examples/quickstart/Moltnet $(BIN)/moltnet start
 
-test: $(INSTALLED) runtimes postgres browser tools build-tools ## Run all tests, the slow ones with real processes and agent programs too
+test: $(INSTALLED) runtimes postgres browser tools build-tools console-tools ## Run all tests, the slow ones with real processes and agent programs too
 	$(BIN)/pytest -m "" -n $(TESTERS) --dist worksteal --ignore tests/browser
 	@# Apart, because the browser's driver and trio-asyncio both want to be the loop of asyncio in their process.
 	$(BIN)/pytest -m "" -n $(TESTERS) --dist worksteal tests/browser
@@ -104,6 +104,9 @@ release: $(INSTALLED) build-tools ## Build what is released into dist/ and check
 build-tools:
 	@scripts/install-build-tools
 
+console: $(INSTALLED) console-tools ## Build the script and the style sheet of the console of their sources, after a change of these
+	$(BIN)/python -m scripts.console_bundle
+
 screenshots: $(INSTALLED) browser ## Take the pictures of the console in docs/screenshots again
 	$(BIN)/python -m tests.browser.screenshots
 
@@ -112,6 +115,9 @@ browser:
 
 tools:
 	@scripts/install-test-tools
+
+console-tools:
+	@scripts/install-console-tools
 
 site-tools:
 	@scripts/install-site-tools

@@ -1,6 +1,7 @@
 """The web console: static files under ``/console/``, the redirects to it, and the headers that keep its page harmless.
 
-The files hold no secret and are served to all; what the page may show is decided by the API that it asks.
+The files hold no secret and are served to all; what the page may show is decided by the API that it asks. A browser
+gets one script and one style sheet, built of the sources beside them (`scripts/console_bundle.py`).
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from moltnet.http.sessions import sign_in_by_link
 DIRECTORY: Final = Path(__file__).parent.parent / "console"
 INDEX: Final = "index.html"
 HOME: Final = "/console/"
+SERVED: Final = (INDEX, "favicon.svg", "built/*", "vendor/*.LICENSE.txt")
 
 # Not from ``mimetypes``, which believes the machine's own tables.
 CONTENT_TYPES: Final[Mapping[str, str]] = {
@@ -64,12 +66,13 @@ class Asset:
 
 
 def load_assets(directory: Path = DIRECTORY) -> Mapping[str, Asset]:
-    """The console's files by their path below ``/console/``. Blocks on the file system; they are read once."""
+    """What is served by path below ``/console/``. Blocks on the file system; it is read once."""
     return {
         path.relative_to(directory).as_posix(): Asset(
             body, CONTENT_TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:32]
         )
-        for path in sorted(directory.rglob("*"))
+        for pattern in SERVED
+        for path in sorted(directory.glob(pattern))
         if path.suffix in CONTENT_TYPES
         for body in (path.read_bytes(),)
     }

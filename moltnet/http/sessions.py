@@ -21,7 +21,7 @@ from moltnet.http.current import current_call
 from moltnet.protocol import limits
 from moltnet.protocol.sessions import SignInRequest
 
-# A page that is told so asks for a token (``moltnet/console/signing.js``).
+# A page that is told so asks for a token (``moltnet/console/views/signin.js``).
 FAILED: Final = "sign_in"
 LIFETIME: Final = timedelta(seconds=limits.SESSION_SECONDS)
 

@@ -205,7 +205,7 @@ async def test_takes_no_default_for_an_origin_that_the_operator_misspelt() -> No
 
 async def test_frames_and_scripts_nothing_of_the_console() -> None:
     async with open_test_server(victim_config()) as server:
-        for target in ("/console/", "/console/app.js", "/docs"):
+        for target in ("/console/", "/console/built/console.js", "/docs"):
             headers = (await http_client(server).get(target)).headers
             policy = headers["content-security-policy"]
             assert "frame-ancestors 'none'" in policy

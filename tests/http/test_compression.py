@@ -33,7 +33,7 @@ async def read(client: HttpClient, target: str, method: str = "GET", accept: str
     return await client.request(method, target, headers={"Accept-Encoding": accept})
 
 
-@pytest.mark.parametrize("target", [MESSAGES, "/v1/rooms/small/messages", "/console/vendor/preact.js"])
+@pytest.mark.parametrize("target", [MESSAGES, "/v1/rooms/small/messages", "/console/built/console.js"])
 async def test_a_large_answer_is_compressed_for_who_asks(server: TestServer, target: str) -> None:
     client = http_client(server)
     plain, packed = await client.get(target), await read(client, target)

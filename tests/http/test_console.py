@@ -2,22 +2,29 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from moltnet.config.settings import AuthMode
 from moltnet.http.console import CONTENT_SECURITY_POLICY, CONTENT_TYPES, DIRECTORY, load_assets
 from moltnet.protocol.events import EventType
+from scripts.console_bundle import BUILT, ESBUILD, build, first_line, sources
 from tests.fakes.http_client import HttpAnswer, HttpClient, http_client
 from tests.fakes.network import network_config, open_test_server, room
 
 FILES = sorted(path.relative_to(DIRECTORY).as_posix() for path in DIRECTORY.rglob("*") if path.is_file())
 # Those that we wrote. The libraries beside them are as their packages have them (`scripts/vendor-console`).
-SCRIPTS = [name for name in FILES if name.endswith(".js") and not name.startswith("vendor/")]
+SCRIPTS = [name for name in FILES if name.endswith(".js") and not name.startswith(("vendor/", "built/"))]
 VENDORED = DIRECTORY / "vendor"
+SERVED = [
+    *("built/console.css", "built/console.js", "favicon.svg", "index.html"),
+    *("vendor/htm.LICENSE.txt", "vendor/preact.LICENSE.txt"),
+]
 INDEX = (DIRECTORY / "index.html").read_text()
 # `scripts/vendor-console` makes these files again.
 VENDORED_DIGESTS = {
@@ -25,6 +32,8 @@ VENDORED_DIGESTS = {
     "htm.js": "ab33dd3f38059b9be4d5f5350128eefb2356639c4e0bbe9d9e8b3ba75847e9e4",
     "preact.js": "225d7a773766e6fb2cfcc45274fe41d2059f5782f3f2c4569aa5132a2d3a2902",
 }
+# Preact makes elements by them; they are not addresses.
+NAMESPACES = {"http://www.w3.org/1998/Math/MathML", "http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg"}
 HOSTILE = "%3Cscript%3Ealert(1)%3C%2Fscript%3E"
 
 # Every way to turn text into markup or into a program, but those that the policy of the page stops by itself.
@@ -79,7 +88,7 @@ async def test_the_ways_to_the_console_lead_there_and_repeat_nothing(client: Htt
     assert_harmless(answer)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", SERVED)
 async def test_every_file_is_served_with_its_type_and_a_tag(client: HttpClient, name: str) -> None:
     answer = await client.get(f"/console/{name}")
     assert answer.status == 200
@@ -97,7 +106,18 @@ async def test_every_file_is_served_with_its_type_and_a_tag(client: HttpClient, 
 
 
 @pytest.mark.parametrize(
-    "path", ["", "room/general", "room/a.b%3Ac", "no-such-file.js", f"room/{HOSTILE}", f"{HOSTILE}", "room/x?q=%3Cb%3E"]
+    "path",
+    [
+        "",
+        "room/general",
+        "room/a.b%3Ac",
+        "no-such-file.js",
+        "app.js",
+        "styles/theme.css",
+        f"room/{HOSTILE}",
+        f"{HOSTILE}",
+        "room/x?q=%3Cb%3E",
+    ],
 )
 async def test_every_other_path_below_is_the_page_itself(client: HttpClient, path: str) -> None:
     answer = await client.get(f"/console/{path}")
@@ -186,16 +206,35 @@ def imports_of(script: str) -> Iterator[str]:
     return (found[1] for found in re.finditer(r'^import\b.*?\bfrom "([^"]+)";$', script, re.MULTILINE))
 
 
-def test_the_page_refers_to_files_that_exist_and_to_nothing_else() -> None:
-    """All of its scripts are named, so that a browser asks for all of them at once."""
+def test_the_page_refers_to_one_script_one_style_sheet_and_its_icon() -> None:
+    """A browser asks for all of it at once, whatever the number of its connections."""
     documents = ["/install.md", "/llms.txt"]
     assert all(reference.startswith("/console/") for reference in PAGE.references if reference not in documents)
     local = [reference.removeprefix("/console/") for reference in PAGE.references if reference not in documents]
-    assert sorted(local) == [name for name in FILES if not name.endswith((".html", ".txt"))]
+    assert sorted(local) == ["built/console.css", "built/console.js", "favicon.svg", "favicon.svg"]
 
 
-def test_all_files_of_the_directory_are_served() -> None:
-    assert sorted(load_assets()) == FILES
+def test_what_is_served_is_the_page_and_what_it_refers_to_with_its_licences() -> None:
+    assert sorted(load_assets()) == SERVED
+
+
+@pytest.mark.parametrize("kind", ["js", "css"])
+def test_the_built_file_is_of_the_sources_as_they_are(kind: str) -> None:
+    """If not: ``make console``."""
+    built = (BUILT / f"console.{kind}").read_text()
+    assert built.partition("\n")[0] == first_line(kind)
+    inside = re.findall(r"^// (\S+\.js)$" if kind == "js" else r"^/\* (\S+\.css) \*/$", built, re.MULTILINE)
+    assert sorted(inside) == [name for name in sources() if name.endswith(f".{kind}")]
+
+
+@pytest.mark.slow
+def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    if not ESBUILD.exists():
+        assert "CI" not in os.environ, "CI must have esbuild: scripts/install-console-tools"
+        pytest.skip("there is no esbuild: scripts/install-console-tools")
+    build(tmp_path)
+    built = {path.name: path.read_bytes() for path in BUILT.iterdir()}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == built
 
 
 def test_the_page_runs_nothing_inline() -> None:
@@ -220,6 +259,12 @@ def test_a_script_imports_its_neighbours_only(name: str) -> None:
 def test_a_script_has_no_way_to_make_markup_of_text(name: str) -> None:
     script = (DIRECTORY / name).read_text()
     assert [sink for sink in SINKS if sink in script] == []
+
+
+def test_the_built_script_has_none_but_those_of_the_libraries() -> None:
+    libraries = "".join((VENDORED / name).read_text() for name in VENDORED_DIGESTS)
+    built = (BUILT / "console.js").read_text()
+    assert {sink: built.count(sink) for sink in SINKS} == {sink: libraries.count(sink) for sink in SINKS}
 
 
 # An import may lead to the same floor or one below: what knows the page knows the state, and not the other way round.
@@ -255,8 +300,11 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
         if name.startswith("vendor/"):
             # Names of XML's namespaces, which nobody fetches, and of the licence.
             assert re.findall(r"url\(|@import|fetch\(|import\(|XMLHttpRequest|WebSocket", text) == [], name
-        else:
-            assert re.findall(r"https?://\w[^\s\"')]*|url\(|@import", text) == [], name
+            continue
+        if name == "app.css":
+            text = re.sub(r'^@import "\./styles/[\w-]+\.css";$', "", text, flags=re.MULTILINE)
+        elsewhere = set(re.findall(r"https?://\w[^\s\"')]*|url\(|@import", text))
+        assert elsewhere <= (NAMESPACES if name == "built/console.js" else set()), name
 
 
 def test_the_events_that_the_page_listens_for_exist() -> None:
