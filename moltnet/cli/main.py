@@ -124,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:
         if isinstance(error, SystemExit):
             raise
+        if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt) is not None:
+            return ExitCode.INTERRUPTED  # it came together with what it broke
         from moltnet.cli.failures import explain
 
         failure = explain(error)

@@ -62,17 +62,21 @@ def start(workers: int) -> None:
     configure(format=config.log.format.value, level=config.log.level.value)
     for notice in config.notices:
         log.warning(notice)
+    failed = False
     try:
         if workers == 1:
             trio.run(_run, config)
         else:
             trio.run(run_crew, config, workers, partial(_announce, config))
     except* (CannotListen, StorageError) as group:
+        failed = True
         for failure in leaves_of(group):
             click.echo(f"moltnet: {failure}{_advice(failure)}", err=True)
-        sys.exit(ExitCode.SERVER)
     except* WorkerFailed:
-        sys.exit(ExitCode.SERVER)  # it has said why
+        failed = True  # it has said why
+    # Not in there: what is raised in such a clause becomes part of a group in early releases of Python 3.11.
+    if failed:
+        sys.exit(ExitCode.SERVER)
     log.info("stopped")
 
 

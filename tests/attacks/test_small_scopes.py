@@ -27,6 +27,7 @@ ALLOWED = {
     "pair": set(),
     "admin": {
         "POST /v1/rooms",
+        "PATCH /v1/rooms/vault",
         "DELETE /v1/rooms/vault",
         "PATCH /v1/rooms/vault/members",
         "POST /v1/rooms/vault/restore",
@@ -34,6 +35,8 @@ ALLOWED = {
         "DELETE /v1/agents/alpha",
         "POST /v1/agents/alpha/token",
         "DELETE /v1/agents/alpha/token",
+        "POST /v1/agents/alpha/mute",
+        "DELETE /v1/agents/alpha/mute",
         "POST /v1/apply",
         "POST /v1/admin/reload",
     },

@@ -151,7 +151,8 @@ async def test_events_that_come_twice_are_answered_once(server: ReferenceServer,
     server.publish(*missed)
     server.repeats = True
     async with living(config, runtime := FakeRuntime()):
-        await server.wait_acked(*missed)
+        # Not each ACK arrives: those on their way when a connection is dropped are made good by the next one's cursor.
+        await runtime.wait_until(lambda runtime: len(told(runtime)) == 50)
         server.publish(last := noise(1))
         await server.wait_acked(last)
     assert told(runtime) == list(range(1, 51))

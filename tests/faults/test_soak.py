@@ -117,6 +117,8 @@ class Soak:
     async def measure(self, programs: dict[str, Program]) -> None:
         while not self.over.is_set():
             await trio.sleep(SAMPLE_SECONDS)
+            if self.over.is_set():
+                return  # they may have ended by now
             for name, program in programs.items():
                 self.samples.add(f"{name}: MiB", resident_mib(program.process.pid))
                 self.samples.add(f"{name}: descriptors", float(len(os.listdir(f"/proc/{program.process.pid}/fd"))))

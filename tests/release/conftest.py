@@ -54,7 +54,8 @@ def unpacked(distributions: Distributions, tmp_path_factory: pytest.TempPathFact
     """The tree that somebody gets who downloads the sdist."""
     directory = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(distributions.sdist) as archive:
-        archive.extractall(directory, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # since Python 3.11.4
+        archive.extractall(directory)
     (tree,) = directory.iterdir()
     return tree
 
