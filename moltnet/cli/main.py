@@ -124,12 +124,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:
         if isinstance(error, SystemExit):
             raise
-        if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt) is not None:
-            return ExitCode.INTERRUPTED  # it came together with what it broke
+        if _was_interrupted(error):
+            return ExitCode.INTERRUPTED
         from moltnet.cli.failures import explain
 
         failure = explain(error)
         return _fail(failure.text, failure.exit_code)
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C came first: it may arrive together with what it broke, or as the cause of it."""
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, KeyboardInterrupt):
+            return True
+        if isinstance(at, BaseExceptionGroup) and any(map(_was_interrupted, at.exceptions)):
+            return True
+        at = at.__cause__ or at.__context__
+    return False
 
 
 def _usage_text(error: click.UsageError) -> str:

